@@ -9,7 +9,7 @@ use mixpanel_data::Credentials;
 
 use crate::config::{Config, Owner, unknown_account};
 use crate::env::Environment;
-use crate::failure::Failure;
+use crate::failure::{AccountProblem, Failure};
 use crate::home::{expanded, no_home};
 use crate::output::Output;
 use crate::private_file::{PrivateFile, chmod};
@@ -116,6 +116,16 @@ impl Accounts {
     /// Returns an account's credentials.
     pub(crate) fn get(&self, name: &str) -> Result<Credentials, Failure> {
         self.config.account(name, &self.path)
+    }
+
+    /// Checks that there is no account of this name.
+    pub(crate) fn check_is_new(&self, name: &str) -> Result<(), Failure> {
+        if !self.config.names().contains(&name) {
+            return Ok(());
+        }
+        Err(Failure::new(format!("account `{name}` already exists"))
+            .about(AccountProblem::Exists { name: name.to_owned() })
+            .hint(format!("choose another name, or change it with `mp auth edit {name}`")))
     }
 
     /// Checks that this account exists.

@@ -8,7 +8,7 @@ use toml_edit::{Document, DocumentMut, Item, Table, value};
 
 use crate::config_keys::{self, ACCOUNT_KEYS, ACCOUNTS, DEFAULT, DEFAULTS, WrongKey};
 use crate::credential_text::credential_text;
-use crate::failure::Failure;
+use crate::failure::{AccountProblem, Failure};
 
 /// Account keys that only the other program writes.
 const FOREIGN_KEYS: [&str; 2] = ["type", "default_project"];
@@ -267,7 +267,9 @@ impl Config {
 
 /// Returns the failure for an unknown account, with a hint that lists the existing ones.
 pub(crate) fn unknown_account(name: &str, names: &[&str]) -> Failure {
-    let failure = Failure::not_found(format!("there is no account `{name}`"));
+    let available = names.iter().map(|name| (*name).to_owned()).collect();
+    let failure = Failure::not_found(format!("there is no account `{name}`"))
+        .about(AccountProblem::Unknown { name: name.to_owned(), available });
     if names.is_empty() {
         return failure.hint("add it with `mp auth add`");
     }

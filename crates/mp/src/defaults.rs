@@ -28,8 +28,8 @@ pub(crate) struct Defaults {
     parallel: Option<bool>,
     workers: Option<u32>,
     page_size: Option<u32>,
-    memory: Option<u64>,
-    rules: ConfiguredRules,
+    pub(crate) memory: Option<u64>,
+    pub(crate) rules: ConfiguredRules,
     pub(crate) hash_key: ConfiguredKey,
 }
 

@@ -58,6 +58,13 @@ const SUGGESTED: [&[&str]; 7] = [
 /// Options that complete a suggested command, so one that has them is complete.
 const COMPLETING: [&str; 4] = ["--account", "--base-url", "--db", "--project"];
 
+/// What is wrong with the name of an account, for callers that distinguish such failures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AccountProblem {
+    Unknown { name: String, available: Vec<String> },
+    Exists { name: String },
+}
+
 /// Why a command failed, ready for display.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -66,17 +73,30 @@ pub(crate) struct Failure {
     causes: Vec<String>,
     hints: Vec<String>,
     silent: bool,
+    account_problem: Option<Box<AccountProblem>>,
 }
 
 impl Failure {
     /// Creates a failure with exit code 1; [`exit`](Self::exit) changes it.
     pub(crate) fn new(headline: impl Into<String>) -> Self {
-        Self { exit: Exit::Failure, headline: headline.into(), causes: Vec::new(), hints: Vec::new(), silent: false }
+        Self {
+            exit: Exit::Failure,
+            headline: headline.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            silent: false,
+            account_problem: None,
+        }
     }
 
     /// Creates a failure about wrong arguments.
     pub(crate) fn usage(headline: impl Into<String>) -> Self {
         Self::new(headline).exit(Exit::Usage)
+    }
+
+    /// Creates the failure for a config file without an account, where one is needed.
+    pub(crate) fn no_accounts() -> Self {
+        Self::not_found("there are no accounts").hint("add one with `mp auth add`")
     }
 
     /// Creates a failure about something that does not exist.
@@ -166,6 +186,21 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// Marks the failure as one about the name of an account.
+    #[must_use]
+    pub(crate) fn about(mut self, problem: AccountProblem) -> Self {
+        self.account_problem = Some(Box::new(problem));
+        self
+    }
+
+    pub(crate) fn account_problem(&self) -> Option<&AccountProblem> {
+        self.account_problem.as_deref()
+    }
+
+    pub(crate) fn hints(&self) -> &[String] {
+        &self.hints
     }
 
     /// Returns whether there is nothing to show.

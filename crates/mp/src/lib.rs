@@ -1,11 +1,13 @@
 //! The command `mp`: fetches user profiles and events from Mixpanel into DuckDB.
 //!
 //! [`run`] is the whole command. It is a library so that other programs can contain it: the binary `mp` and the script
-//! of that name in the Python package only pass on their command line.
+//! of that name in the Python package only pass on their command line. [`session`] gives a program the credentials and
+//! settings that the command would use.
 //!
 //! Start reading at `cli` (arguments), `settings` (resolved settings), `commands` (one module per command), `output`
 //! and `failure` (what the user sees).
 
+mod account_values;
 mod accounts;
 mod app;
 mod cli;
@@ -33,6 +35,8 @@ mod partial_file;
 mod private_file;
 mod progress;
 mod prompt;
+mod property_rules;
+pub mod session;
 mod settings;
 mod signals;
 mod sql_hint;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -36,6 +36,8 @@ pub(crate) struct Output {
     /// Where data goes instead of standard output.
     file: Option<Arc<File>>,
     bars: MultiProgress,
+    /// Where notes and warnings go instead of standard error.
+    messages: Option<Messages>,
 }
 
 /// How control characters are escaped on a terminal. Elsewhere, data is written unchanged.
@@ -75,7 +77,13 @@ impl Output {
             jq: None,
             file: None,
             bars: MultiProgress::with_draw_target(target),
+            messages: None,
         }
+    }
+
+    /// Creates an output that shows nothing and collects the notes and warnings.
+    pub(crate) fn collecting(environment: &Environment, messages: &Messages) -> Self {
+        Self { quiet: false, messages: Some(messages.clone()), ..Self::new(environment, true) }
     }
 
     #[must_use]
@@ -178,6 +186,9 @@ impl Output {
     }
 
     fn labelled(&self, label: &str, kind: Label, text: &str) {
+        if let Some(messages) = &self.messages {
+            return messages.add(kind, text);
+        }
         self.words(&format!("{} {}\n", self.styled(label, kind), indented(text, 2)));
     }
 
@@ -224,6 +235,26 @@ impl Output {
     pub(crate) fn data(&self, escape: Escape) -> Data {
         let sink = self.file.clone().map_or(Sink::Stdout, Sink::File);
         Data { out: BufWriter::with_capacity(64 << 10, sink), escape: self.stdout_is_terminal.then_some(escape) }
+    }
+}
+
+/// Notes and warnings, each of them once. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Messages(Arc<Mutex<Vec<(Label, String)>>>);
+
+impl Messages {
+    fn add(&self, label: Label, text: &str) {
+        let mut messages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let message = (label, indented(text, 0));
+        if !messages.contains(&message) {
+            messages.push(message);
+        }
+    }
+
+    /// Returns the messages with this label.
+    pub(crate) fn of(&self, label: Label) -> Vec<String> {
+        let messages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.iter().filter(|(own, _)| *own == label).map(|(_, text)| text.clone()).collect()
     }
 }
 

@@ -75,10 +75,7 @@ fn show(context: &Context, name: Option<String>) -> Result<(), Failure> {
     let default = accounts.config().default_name().map(str::to_owned);
     let name = match name.or_else(|| context.settings.account.clone()) {
         Some(name) => name,
-        None => accounts
-            .default_name()?
-            .ok_or_else(|| Failure::not_found("there are no accounts").hint("add one with `mp auth add`"))?
-            .to_owned(),
+        None => accounts.default_name()?.ok_or_else(Failure::no_accounts)?.to_owned(),
     };
     let Credentials { username, project_id, region, .. } = accounts.get(&name)?;
     context.print(json!({

@@ -5,7 +5,8 @@ use std::io::IsTerminal as _;
 use mixpanel_data::{Credentials, Region};
 use serde_json::json;
 
-use super::answers::{self, account_name, option, project, region, username};
+use super::answers::{self, option};
+use crate::account_values::{account_name, project, region, username};
 use crate::accounts::Accounts;
 use crate::cli::AddArgs;
 use crate::context::Context;
@@ -29,7 +30,7 @@ pub(super) fn run(context: &Context, arguments: AddArgs) -> Result<(), Failure> 
     let accounts = Accounts::load(context.environment(), output)?;
     let name = match name {
         Some(name) => {
-            check_is_new(&accounts, &name)?;
+            accounts.check_is_new(&name)?;
             name
         }
         None => prompt::text(output, "Account name", None, |answer| {
@@ -56,7 +57,7 @@ pub(super) fn run(context: &Context, arguments: AddArgs) -> Result<(), Failure> 
     let credentials = Credentials { username, secret, project_id, region };
     let tested = !arguments.no_test && answers::test(context, &name, &credentials)?;
     let is_default = Accounts::update(context.environment(), output, |accounts| {
-        check_is_new(accounts, &name)?;
+        accounts.check_is_new(&name)?;
         accounts.config_mut().add(&name, &credentials);
         if arguments.default {
             accounts.config_mut().set_default(&name);
@@ -83,12 +84,4 @@ fn check_complete(context: &Context, arguments: &AddArgs) -> Result<(), Failure>
     }
     Err(Failure::usage(format!("cannot prompt without a terminal, and these are missing: {}", missing.join(", ")))
         .hint("usage: mp auth add NAME --username USER --project PROJECT_ID --secret-stdin < FILE"))
-}
-
-fn check_is_new(accounts: &Accounts, name: &str) -> Result<(), Failure> {
-    if !accounts.config().names().contains(&name) {
-        return Ok(());
-    }
-    Err(Failure::new(format!("account `{name}` already exists"))
-        .hint(format!("choose another name, or change it with `mp auth edit {name}`")))
 }

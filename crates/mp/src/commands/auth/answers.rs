@@ -1,42 +1,15 @@
-//! Validates and tests the values of an account.
+//! Validates options, and tests the credentials of an account.
 
 use std::time::Duration;
 
-use mixpanel_data::{Credentials, Error, ErrorKind, Fault, ProjectId, Region, Secret, Timeouts};
+use mixpanel_data::{Credentials, ErrorKind, Fault, Timeouts};
 
 use crate::context::Context;
-use crate::credential_text::credential_text;
 use crate::failure::Failure;
 use crate::settings::Identity;
 
 /// How long to wait for the response to the test of new credentials.
 const TEST_WAIT: Duration = Duration::from_secs(10);
-
-/// Validates the name of an account.
-pub(super) fn account_name(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.chars().any(char::is_control) {
-        return Err("the account name is empty or contains a control character".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-/// Validates the user name of a service account.
-pub(super) fn username(text: &str) -> Result<String, String> {
-    let text = credential_text(text.as_bytes()).map_err(|reason| format!("the user name {reason}"))?;
-    let checked = Credentials::new(text.clone(), Secret::new("unknown"), "1", Region::Us);
-    checked.map(|_| text).map_err(|error| error.to_string())
-}
-
-/// Validates a project number.
-pub(super) fn project(text: &str) -> Result<ProjectId, String> {
-    let text = credential_text(text.as_bytes()).map_err(|reason| format!("the project id {reason}"))?;
-    ProjectId::new(text).map_err(|error| error.to_string())
-}
-
-/// Validates a region.
-pub(super) fn region(text: &str) -> Result<Region, String> {
-    text.parse().map_err(|error: Error| error.to_string())
-}
 
 /// Validates the value of an option, if it is given.
 pub(super) fn option<T>(

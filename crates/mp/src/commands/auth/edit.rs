@@ -5,7 +5,8 @@ use std::io::IsTerminal as _;
 use mixpanel_data::Credentials;
 use serde_json::json;
 
-use super::answers::{self, option, project, region, username};
+use super::answers::{self, option};
+use crate::account_values::{project, region, username};
 use crate::accounts::Accounts;
 use crate::cli::EditArgs;
 use crate::context::Context;
