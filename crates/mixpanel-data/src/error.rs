@@ -67,7 +67,9 @@ pub enum ErrorKind {
     TableNotFound,
     /// The database file to read does not exist.
     DatabaseNotFound,
-    /// Another process has the database open: close it there, or wait.
+    /// Another process has the database open, or this one has in a way that excludes the call: close it there, or wait.
+    /// [`Error::holding_pid`] says which process, and [`Fault::AnotherEngine`] that another library of this one has it
+    /// open.
     DatabaseLocked,
     /// The file cannot be used as a database: it is corrupt, not a DuckDB file, or written by a newer version.
     DatabaseUnusable,

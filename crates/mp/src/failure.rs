@@ -287,10 +287,14 @@ mod tests {
         let kept = |kind| Error::new(kind, "m").with_run_id("r1");
         let busy = Error::new(ErrorKind::RunBusy, "m").with_detail("holding_pid", 4711);
         let unknown = Error::new(ErrorKind::DatabaseLocked, "m").with_detail("holding_pid", serde_json::Value::Null);
+        let in_this_process = Error::new(ErrorKind::DatabaseLocked, "m")
+            .with_detail("holding_pid", std::process::id())
+            .with_detail("suggestion", "close that connection");
         let table = [
             (Error::new(ErrorKind::RunNotFound, "m"), 4, "hint: `mp fetch status` lists the unfinished runs\n"),
             (busy, 1, "hint: wait for process 4711, or stop it\n"),
             (unknown, 1, "hint: another process has it open: close it there, or wait\n"),
+            (in_this_process, 1, "hint: close that connection\n"),
             (kept(ErrorKind::Incomplete), 1, ""),
             (kept(ErrorKind::SessionLost), 1, ""),
             (kept(ErrorKind::DiskFull), 1, "hint: free up disk space first\n"),

@@ -300,7 +300,10 @@ fn tables_hint(error: &Error) -> String {
 }
 
 fn lock_hint(error: &Error) -> String {
+    let suggestion = error.detail("suggestion").and_then(serde_json::Value::as_str);
     match error.holding_pid() {
+        // This command cannot be told to close the file itself.
+        Some(pid) if pid == std::process::id() => suggestion.unwrap_or("try again").to_owned(),
         Some(pid) => format!("process {pid} has it open: close it there, or wait"),
         None => "another process has it open: close it there, or wait".to_owned(),
     }

@@ -49,6 +49,9 @@ pub enum Fault {
     PropertyRules,
     /// The database file, which is damaged by an interrupted write and must be writable to be repaired.
     InterruptedWrite,
+    /// Another library in this process, such as the `duckdb` module of Python, which has the database open: close its
+    /// connection. [`Error::holding_pid`] is this process.
+    AnotherEngine,
 }
 
 impl Error {
@@ -105,7 +108,7 @@ impl Error {
     }
 
     /// Returns the id of the process that has the database open or is working on the run, if known, for
-    /// `DatabaseLocked` and `RunBusy`.
+    /// `DatabaseLocked` and `RunBusy`. It can be this process.
     #[must_use]
     pub fn holding_pid(&self) -> Option<u32> {
         self.number("holding_pid").and_then(|pid| pid.try_into().ok())

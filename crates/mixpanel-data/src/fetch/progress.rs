@@ -93,9 +93,10 @@ pub enum FetchEvent {
         /// Why the session is lost.
         reason: String,
     },
-    /// Another process has the database open, and the fetch waits for it. Pages already fetched are safe.
+    /// Another process, or another library of this one, has the database open, and the fetch waits for it. Pages already
+    /// fetched are safe.
     DatabaseBusy {
-        /// Which process has it open, if known.
+        /// What has it open, as far as that is known.
         reason: String,
         /// Maximum wait, from now.
         at_most: Duration,

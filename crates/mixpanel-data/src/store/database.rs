@@ -26,7 +26,7 @@ pub(crate) struct Database {
     path: PathBuf,
     /// Present if the file is open for writing.
     guard: Option<Guard>,
-    _lease: Lease,
+    lease: Lease,
 }
 
 /// Why a commit failed.
@@ -79,20 +79,18 @@ impl Database {
                 tracing::warn!("{warning}");
             }
             check_magic(&path)?;
-            if !access.is_read_only() {
-                guard = Some(Guard::new(&path)?);
-            }
-            match access {
-                Access::ReadOnly => connect_to_read(&path),
-                _ => connect(&path, access, guard.as_mut()),
-            }
+            // Until this returns, no other thread can open the file. After an error, the guard must be dropped by then:
+            // closing its file would drop the lock of a database that another thread has opened since.
+            let (connection, opened) = open_checked(&path, access)?;
+            guard = opened;
+            Ok(connection)
         };
         let (connection, lease) = match access {
             Access::ReadOnly => lease::read(file, connect)?,
             // The others have settings of their own, so they do not share the connection of other readers.
             _ => lease::write(file, connect)?,
         };
-        let database = Self { connection, path, guard, _lease: lease };
+        let database = Self { connection, path, guard, lease };
         use_file(&database.connection).map_err(|error| opening(&database.path, &error))?;
         Ok(database)
     }
@@ -133,6 +131,7 @@ impl Database {
     /// # Errors
     /// What failed, and whether the outcome is known.
     pub(crate) fn commit(mut self) -> Result<(), CommitError> {
+        self.lease.check_still_alone().map_err(CommitError::NotBegun)?;
         if let Some(guard) = &mut self.guard {
             guard.save(&self.connection).map_err(CommitError::NotBegun)?;
         }
@@ -166,7 +165,7 @@ impl Database {
     /// `Storage` or `DiskFull`.
     pub(crate) fn close_durably(self, trust: Trust) -> Result<()> {
         let log = self.log_path();
-        let Self { connection, path, guard, _lease } = self;
+        let Self { connection, path, guard, lease: _lease } = self;
         drop(connection);
         let fail = |error| Error::io("sync the database", &path, error);
         guard.map_or(Ok(()), |guard| guard.finish(trust))?;
@@ -217,10 +216,13 @@ impl Database {
 /// Every other way to open the file does this, too.
 ///
 /// # Errors
-/// `DatabaseLocked` or `Storage` if that is necessary and not possible; the errors of [`locate`].
+/// `DatabaseLocked` or `Storage` if that may be necessary and is not possible; the errors of [`locate`].
 pub(crate) fn repair(path: &Path) -> Result<Option<Warning>> {
     let Location::Present(path) = locate(path)? else { return Ok(None) };
     let path = fs::canonicalize(&path).map_err(|error| Error::io("find", &path, error))?;
+    if !undo::is_present(&path) {
+        return Ok(None);
+    }
     lease::unless_open(&path, || undo::settle(&path))
 }
 
@@ -229,6 +231,19 @@ fn log_of(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push(".wal");
     PathBuf::from(log)
+}
+
+/// Opens the file, with a guard if it is opened for writing.
+fn open_checked(path: &Path, access: Access<'_>) -> Result<(Connection, Option<Guard>)> {
+    match access {
+        Access::ReadOnly => Ok((connect_to_read(path)?, None)),
+        _ if access.is_read_only() => Ok((connect(path, access, None)?, None)),
+        _ => {
+            let mut guard = Guard::new(path)?;
+            let connection = connect(path, access, Some(&mut guard))?;
+            Ok((connection, Some(guard)))
+        }
+    }
 }
 
 /// Opens the file for reading.

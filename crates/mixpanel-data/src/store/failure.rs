@@ -165,17 +165,35 @@ pub(crate) fn query(path: &Path, sql: &str, error: &duckdb::Error) -> Error {
     if said.contains("disabled by configuration") { error.with_fault(Fault::FileAccess) } else { error }
 }
 
-/// Returns the error for a database that is open in another process, or elsewhere in this one.
+/// Returns the error for a database that another process has open.
 pub(crate) fn locked(path: &Path, pid: Option<u32>) -> Error {
-    let holder = match pid {
-        Some(pid) if pid == std::process::id() => " in this process".to_owned(),
-        Some(pid) => format!(" by process {pid}"),
-        None => " by another process".to_owned(),
-    };
-    Error::new(ErrorKind::DatabaseLocked, format!("`{}` is locked{holder}", path.display()))
+    let holder = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+    let message = format!("`{}` is locked by {holder}", path.display());
+    held(path, pid, message, "close it there, then retry")
+}
+
+/// Returns the error for a database that this library has open in this process.
+pub(crate) fn in_use_here(path: &Path, reason: &str, suggestion: &str) -> Error {
+    let pid = std::process::id();
+    held(path, Some(pid), format!("`{}` is in use in this process ({pid}): {reason}", path.display()), suggestion)
+}
+
+/// Returns the error for a database that another library has open in this process.
+pub(crate) fn open_outside(path: &Path) -> Error {
+    let pid = std::process::id();
+    let message = format!(
+        "this process ({pid}) has `{}` open outside mixpanel-data, for example through the `duckdb` module; close that \
+         connection, or query through it",
+        path.display()
+    );
+    held(path, Some(pid), message, "close that connection, then retry or resume").with_fault(Fault::AnotherEngine)
+}
+
+fn held(path: &Path, pid: Option<u32>, message: String, suggestion: &str) -> Error {
+    Error::new(ErrorKind::DatabaseLocked, message)
         .with_detail("db_path", path.display().to_string())
         .with_detail("holding_pid", pid.map_or(Value::Null, Value::from))
-        .with_detail("suggestion", "close it there, then retry")
+        .with_detail("suggestion", suggestion)
         .with_path(path)
 }
 

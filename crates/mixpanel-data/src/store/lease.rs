@@ -1,8 +1,14 @@
 //! Ensures that a file is open at most once per process.
 //!
 //! DuckDB's file lock only excludes other *processes*. If *this* process opens a file twice, both databases get the
-//! lock, one can write while the other reads, and closing either one drops the lock of both. Therefore all readers in
-//! this process share one open database, and a writer has exclusive access.
+//! lock, one can write while the other reads, and closing either one drops the lock of both. Two that write overwrite
+//! each other's blocks without an error. Therefore all readers in this process share one open database, a writer has
+//! exclusive access, and a file that another library has open is not opened at all.
+//! docs/decisions/0016-two-engines.md explains what that covers.
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use duckdb::Connection;
 
-use super::failure::locked;
+use super::failure::{in_use_here, open_outside};
+use super::open_files::{self, FileId};
 use crate::error::{Error, Result};
 
 enum Use {
@@ -18,66 +25,128 @@ enum Use {
     Reading { database: Connection, readers: usize },
 }
 
-static IN_USE: Mutex<BTreeMap<PathBuf, Use>> = Mutex::new(BTreeMap::new());
-
-/// Permission to have a file open. Released when dropped, which must happen after the connection is closed.
-pub(super) struct Lease(PathBuf);
-
-/// Opens `file` for writing with `connect`, unless this process already has it open.
-pub(super) fn write(file: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
-    let mut in_use = in_use();
-    if in_use.contains_key(&file) {
-        return Err(held_here(&file));
-    }
-    let connection = connect()?;
-    in_use.insert(file.clone(), Use::Writing);
-    Ok((connection, Lease(file)))
+struct Entry {
+    file: Option<FileId>,
+    usage: Use,
 }
 
-/// Returns a connection for reading `file`: a clone of the shared one, or a new one from `connect`.
-pub(super) fn read(file: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
+impl Entry {
+    fn refuse(&self, path: &Path) -> Error {
+        match self.usage {
+            Use::Writing => in_use_here(path, "another call uses it", "retry when that call has finished"),
+            Use::Reading { .. } => {
+                in_use_here(path, "a query reads it", "retry when its result has been read or closed")
+            }
+        }
+    }
+}
+
+type Entries = BTreeMap<PathBuf, Entry>;
+
+static IN_USE: Mutex<Entries> = Mutex::new(Entries::new());
+
+/// Permission to have a file open. Released when dropped, which must happen after the connection is closed.
+pub(super) struct Lease {
+    path: PathBuf,
+    /// If the file is open for writing, the number of its descriptors when it had just been opened.
+    descriptors: Option<(FileId, usize)>,
+}
+
+impl Lease {
+    /// Checks that no other library of this process has opened the file since it was opened for writing.
+    ///
+    /// # Errors
+    /// `DatabaseLocked`. A commit would mix with the writes of that library.
+    pub(super) fn check_still_alone(&self) -> Result<()> {
+        match self.descriptors {
+            Some((file, own)) if open_files::count(file) > own => Err(open_outside(&self.path)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Opens a file for writing with `connect`, unless this process already has it open.
+///
+/// # Errors
+/// `DatabaseLocked` if it has, and those of `connect`.
+pub(super) fn write(path: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
+    let mut in_use = in_use();
+    let file = check(&in_use, &path)?;
+    let connection = connect()?;
+    in_use.insert(path.clone(), Entry { file, usage: Use::Writing });
+    let descriptors = file.map(|file| (file, open_files::count(file)));
+    Ok((connection, Lease { path, descriptors }))
+}
+
+/// Returns a connection for reading a file: a clone of the shared one, or a new one from `connect`.
+///
+/// # Errors
+/// `DatabaseLocked` if this process already has it open for anything else, and those of `connect`.
+pub(super) fn read(path: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
     let mut in_use = in_use();
     let clone = |database: &Connection| {
         database.try_clone().map_err(|error| Error::internal("cannot open another connection").with_source(error))
     };
-    match in_use.get_mut(&file) {
-        Some(Use::Writing) => Err(held_here(&file)),
-        Some(Use::Reading { database, readers }) => {
-            let connection = clone(database)?;
-            *readers += 1;
-            Ok((connection, Lease(file)))
-        }
-        None => {
-            let database = connect()?;
-            let connection = clone(&database)?;
-            in_use.insert(file.clone(), Use::Reading { database, readers: 1 });
-            Ok((connection, Lease(file)))
-        }
+    if let Some(Entry { usage: Use::Reading { database, readers }, .. }) = in_use.get_mut(&path) {
+        let connection = clone(database)?;
+        *readers += 1;
+        return Ok((connection, Lease { path, descriptors: None }));
+    }
+    let file = check(&in_use, &path)?;
+    let database = connect()?;
+    let connection = clone(&database)?;
+    in_use.insert(path.clone(), Entry { file, usage: Use::Reading { database, readers: 1 } });
+    Ok((connection, Lease { path, descriptors: None }))
+}
+
+/// Calls `access`, which opens the file without DuckDB, unless there is a lease for it.
+///
+/// # Errors
+/// `DatabaseLocked` if another library of this process has the file open, and those of `access`.
+pub(super) fn unless_open<T: Default>(path: &Path, access: impl FnOnce() -> Result<T>) -> Result<T> {
+    let in_use = in_use();
+    if holder(&in_use, path, identify(path)).is_some() {
+        return Ok(T::default());
+    }
+    check(&in_use, path)?;
+    access()
+}
+
+/// Checks that this process does not have the file open, under any name. Returns the file's identity.
+///
+/// Every descriptor of this library's own belongs to a lease, or is closed before the map is unlocked.
+fn check(in_use: &Entries, path: &Path) -> Result<Option<FileId>> {
+    let file = identify(path);
+    match holder(in_use, path, file) {
+        Some(entry) => Err(entry.refuse(path)),
+        None if file.is_some_and(|file| open_files::count(file) > 0) => Err(open_outside(path)),
+        None => Ok(file),
     }
 }
 
-/// Calls `access`, which opens the file without DuckDB, unless this process already has it open.
-pub(super) fn unless_open<T: Default>(file: &Path, access: impl FnOnce() -> Result<T>) -> Result<T> {
-    let in_use = in_use();
-    if in_use.contains_key(file) { Ok(T::default()) } else { access() }
+/// Returns the entry of a file. A hard link is another name of the same file.
+fn holder<'a>(in_use: &'a Entries, path: &Path, file: Option<FileId>) -> Option<&'a Entry> {
+    let same_file = || in_use.values().find(|entry| file.is_some() && entry.file == file);
+    in_use.get(path).or_else(same_file)
 }
 
-fn held_here(file: &Path) -> Error {
-    locked(file, Some(std::process::id()))
+/// Returns the identity of a file, if the system has one for it.
+fn identify(path: &Path) -> Option<FileId> {
+    FileId::of(path).ok().filter(|_| cfg!(unix))
 }
 
 /// Locks the map. Ignores poisoning, because a panic cannot leave the map inconsistent.
-fn in_use() -> MutexGuard<'static, BTreeMap<PathBuf, Use>> {
+fn in_use() -> MutexGuard<'static, Entries> {
     IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         let mut in_use = in_use();
-        match in_use.get_mut(&self.0) {
-            Some(Use::Reading { readers, .. }) if *readers > 1 => *readers -= 1,
+        match in_use.get_mut(&self.path) {
+            Some(Entry { usage: Use::Reading { readers, .. }, .. }) if *readers > 1 => *readers -= 1,
             // The map is still locked, so the database is closed before another thread can open the file.
-            _ => drop(in_use.remove(&self.0)),
+            _ => drop(in_use.remove(&self.path)),
         }
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! - `location`: checks a path before passing it to DuckDB, and creates files that only their owner can read;
 //! - `database`: opens a file, sandboxed from the rest of the machine; `access`: the settings for each purpose; `lease`:
-//!   ensures that a file is open at most once per process; `undo`: undoes a checkpoint that was interrupted;
+//!   ensures that a file is open at most once per process; `open_files`: finds files that other libraries have open;
+//!   `undo`: undoes a checkpoint that was interrupted;
 //! - `schema`: looks up tables, views, columns and indexes; `label`: reads the entries of `_metadata`;
 //! - `day_counts`: Mixpanel's own counts of the days of a table of events;
 //! - `catalog`: lists, describes, samples and drops tables; `own_objects`: the macros and views that loads maintain;
@@ -26,6 +27,7 @@ pub(crate) mod label;
 mod lease;
 pub(crate) mod location;
 pub(crate) mod macros;
+pub(crate) mod open_files;
 pub(crate) mod own_objects;
 mod query;
 pub(crate) mod schema;

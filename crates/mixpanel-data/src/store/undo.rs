@@ -96,6 +96,12 @@ impl Drop for Guard {
     }
 }
 
+/// Returns whether a database may have an undo file.
+pub(super) fn is_present(database: &Path) -> bool {
+    let found = fs::symlink_metadata(path_of(database));
+    !found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
 /// Removes the undo file of a database, if it has one, after restoring the saved blocks if necessary. Returns a warning
 /// if it restored any.
 ///
@@ -116,11 +122,10 @@ enum OnDisk {
 }
 
 fn settle_file(database: &Path, on_disk: OnDisk) -> Result<Option<Warning>> {
-    let path = path_of(database);
-    match fs::symlink_metadata(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        _ => {}
+    if !is_present(database) {
+        return Ok(None);
     }
+    let path = path_of(database);
     let (file, refusal) = match File::options().read(true).write(true).open(database) {
         Ok(file) => (file, None),
         // If it cannot be read either, opening it says so.

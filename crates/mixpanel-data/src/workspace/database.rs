@@ -175,11 +175,12 @@ impl Workspace {
     /// a warning if there was something to restore.
     ///
     /// Every method that opens the database does this by itself; call this first to show the warning. A database that is
-    /// missing, or that this process has open, is left alone. Blocks the thread. See `docs/decisions/0014-torn-writes.md`.
+    /// missing, or that this library has open, is left alone. Blocks the thread. See `docs/decisions/0014-torn-writes.md`.
     ///
     /// # Errors
     /// `Storage` if something must be restored and the file cannot be written: copy it with its undo file to a writable
-    /// directory. `DatabaseLocked` if something must be restored and another process has the file open: try again later.
+    /// directory. `DatabaseLocked` if something must be restored and another process, or another library of this one, has
+    /// the file open: try again later.
     /// `InvalidInput` or `DatabaseUnusable` if the path cannot be that of a database.
     pub fn repair_database(&self) -> Result<Option<Warning>> {
         store::repair(&self.database)

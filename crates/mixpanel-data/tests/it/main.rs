@@ -21,4 +21,5 @@ mod sql_exact;
 mod store;
 mod stream;
 mod tidy;
+mod two_engines;
 mod types;

@@ -5,9 +5,10 @@ use duckdb::Connection;
 
 use super::dependents::{self, View};
 use super::request::LoadRequest;
-use super::seen::{Contents, FileId, Seen};
+use super::seen::{Contents, Seen};
 use crate::error::{Error, ErrorKind, Result};
 use crate::profile_query::IfExists;
+use crate::store::open_files::FileId;
 use crate::store::table_name::TableName;
 
 impl Seen {

@@ -1,8 +1,5 @@
 //! The state of the database before the first request, which the load compares with the state it finds.
 
-use std::fs;
-#[cfg(unix)]
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use duckdb::Connection;
@@ -12,6 +9,7 @@ use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::store::failure::statement;
 use crate::store::label;
+use crate::store::open_files::FileId;
 use crate::store::schema::{Target, find};
 use crate::store::table_name::TableName;
 use crate::text::counted;
@@ -49,25 +47,6 @@ pub(super) struct Contents {
     pub(super) last_run: Option<String>,
     /// The names of all tables.
     tables: Vec<String>,
-}
-
-/// Identifies a file by device and inode number. Equal for all files on systems without these numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FileId {
-    device: u64,
-    file: u64,
-}
-
-impl FileId {
-    #[cfg(unix)]
-    pub(super) fn of(path: &Path) -> std::io::Result<Self> {
-        fs::metadata(path).map(|found| Self { device: found.dev(), file: found.ino() })
-    }
-
-    #[cfg(not(unix))]
-    pub(super) fn of(path: &Path) -> std::io::Result<Self> {
-        fs::metadata(path).map(|_| Self { device: 0, file: 0 })
-    }
 }
 
 impl Seen {
