@@ -95,6 +95,7 @@ pub use statistics::{
     EngagementBucket, EngagementDistributionResult, EventBreakdownResult, EventStats, NumericPropertySummaryResult,
     PropertyCoverage, PropertyCoverageResult, PropertyDistributionResult, PropertyValueCount, SummaryResult, TopEvent,
 };
+pub use store::QueryStop;
 pub use types::{
     AuditedDay, BatchProgress, ColumnInfo, EventAudit, EventCounts, EventEstimate, EventFetchResult, EventStreamResult,
     FetchEstimate, FetchResult, LoadedTable, ObjectInfo, ParallelFetchResult, ParallelProfileResult,
@@ -104,6 +105,8 @@ pub use types::{
 pub use warning::Warning;
 pub use workspace::{EventFetch, Workspace};
 
+/// The Arrow types in the results of [`Workspace::sql_arrow`].
+pub use arrow;
 /// A point in time, for [`ProfileFetch::since`].
 pub use jiff::Timestamp;
 /// A date, for [`Day::Date`] and [`DayRange`].

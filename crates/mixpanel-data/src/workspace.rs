@@ -9,13 +9,16 @@ mod statistics;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use arrow::array::RecordBatch;
+
 use crate::api::{ApiClient, ApiOptions, NetworkVariables, SharedClient, Timeouts, check_base_url};
 use crate::blocking::blocking;
 use crate::clock::wall_clock;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{
-    FetcherService, ProfileFetch, ResumeFetch, UnfinishedRun, plan_fetch, stage_roots, stream_profiles, unfinished_runs,
+    FetcherService, ProfileFetch, RecordSink, ResumeFetch, UnfinishedRun, plan_fetch, stage_roots, stream_profiles,
+    unfinished_runs,
 };
 use crate::parse::RecordForm;
 use crate::quota::{Quota, Usage};
@@ -221,7 +224,25 @@ impl Workspace {
         form: RecordForm,
         sink: impl FnMut(&str) -> ControlFlow<()> + Send + 'static,
     ) -> Result<ProfileStreamResult> {
-        stream_profiles(&self.connected().await?, &self.database, fetch, form, Box::new(sink)).await
+        let sink = RecordSink::Lines(Box::new(sink));
+        stream_profiles(&self.connected().await?, &self.database, fetch, form, sink).await
+    }
+
+    /// Like [`stream_profiles`](Self::stream_profiles), but passes on record batches with the columns of a table:
+    /// `distinct_id`, `properties` as JSON text, and `last_seen`. Batches have up to as many rows as a page.
+    ///
+    /// # Errors
+    /// Same as [`stream_profiles`](Self::stream_profiles).
+    ///
+    /// # Cancellation
+    /// Same as [`stream_profiles`](Self::stream_profiles).
+    pub async fn stream_profiles_arrow(
+        &self,
+        fetch: ProfileFetch,
+        sink: impl FnMut(RecordBatch) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<ProfileStreamResult> {
+        let sink = RecordSink::Batches(Box::new(sink));
+        stream_profiles(&self.connected().await?, &self.database, fetch, RecordForm::Row, sink).await
     }
 
     /// Tests the credentials by requesting the project's event names, which costs one query. Returns the number of

@@ -49,6 +49,7 @@ pub(crate) use events::{
     EventsReport, EventsRequest, fetch_events_into_table, plan_events, resume_events_into_table, stream_events,
 };
 pub use options::RunOptions;
+pub(crate) use ordered_output::RecordSink;
 pub use progress::{EVENT_TARGET, FetchEvent};
 pub(crate) use refresh_events::{run_to_resume, waiting_for_database};
 pub(crate) use request::Control;

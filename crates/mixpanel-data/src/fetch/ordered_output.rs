@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use arrow::array::RecordBatch;
 use jiff::tz::TimeZone;
 
 use crate::error::Result;
@@ -14,8 +15,17 @@ use crate::types::ProfileWriteTask;
 use super::unmatched::Unmatched;
 use super::writer::{Message, Report, part_of, read_page};
 
-/// Receives one record per call, as JSON without line breaks. Returning `Break` ends the stream.
-pub(crate) type RecordSink = Box<dyn FnMut(&str) -> ControlFlow<()> + Send>;
+/// Receives one record per call, as JSON without line breaks.
+type LineSink = Box<dyn FnMut(&str) -> ControlFlow<()> + Send>;
+
+/// Receives rows as they would be in the table.
+type BatchSink = Box<dyn FnMut(RecordBatch) -> ControlFlow<()> + Send>;
+
+/// Receives the records of a stream. Returning `Break` ends it.
+pub(crate) enum RecordSink {
+    Lines(LineSink),
+    Batches(BatchSink),
+}
 
 /// Delivers pages to the sink in order. Pages that arrive early wait in a stage on disk, so that memory stays bounded
 /// while an earlier page is retried.
@@ -121,12 +131,25 @@ impl StreamOutput {
     /// Delivers the records of a page.
     fn hand_over(&mut self, page: &[ProfileRows]) -> ControlFlow<()> {
         self.overlap.page(page.iter().flat_map(|rows| rows.iter().map(ProfileRow::identity)));
-        for row in page.iter().flat_map(ProfileRows::iter) {
+        let flow = page.iter().try_for_each(|rows| self.hand_over_rows(rows));
+        self.ended |= flow.is_break();
+        flow
+    }
+
+    fn hand_over_rows(&mut self, rows: &ProfileRows) -> ControlFlow<()> {
+        if let RecordSink::Batches(sink) = &mut self.sink {
+            if !rows.is_empty() {
+                sink(rows.to_record_batch())?;
+            }
+            self.handed_over += rows.len() as u64;
+            rows.iter().for_each(|row| self.repeats.add(row.identity()));
+            return ControlFlow::Continue(());
+        }
+        for row in rows.iter() {
             self.line.clear();
             write_record(&mut self.line, row, self.form);
-            if (self.sink)(&self.line).is_break() {
-                self.ended = true;
-                return ControlFlow::Break(());
+            if let RecordSink::Lines(sink) = &mut self.sink {
+                sink(&self.line)?;
             }
             self.handed_over += 1;
             self.repeats.add(row.identity());

@@ -23,7 +23,8 @@ mod unstored;
 pub(crate) use catalog::{Bounds, CATALOG_KEY, Catalog, Property};
 pub(crate) use collector::{Collector, decoded, for_each_member};
 pub(crate) use events::{
-    BodyFault, EVENT_CATALOGS_KEY, EVENT_COLUMNS, EventCatalogs, EventReader, EventReading, event_schema, for_each_line,
+    BodyFault, EVENT_CATALOGS_KEY, EVENT_COLUMNS, EventCatalogs, EventReader, EventReading, event_schema,
+    event_table_schema, for_each_line,
 };
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use page::{PageBody, parse_page};

@@ -11,12 +11,13 @@
 //! - `catalog`: lists, describes, samples and drops tables; `own_objects`: the macros and views that loads maintain;
 //!   `macros`: the table macros that analyze events;
 //! - `statistics`: describes tables, columns, events and their properties;
-//! - `query`: runs user queries, which `statements` splits; `spill`: what does not fit into memory; `values` and `iso`:
-//!   convert results;
+//! - `query`: runs user queries, which `statements` splits; `query_stop`: stops them; `spill`: what does not fit into
+//!   memory; `values`, `iso` and `arrow_types`: convert results;
 //! - `export`: writes the result of a query to a Parquet file; `version`: the version of the DuckDB library;
 //! - `failure`: maps DuckDB's messages to error kinds; `table_name` and `sql_text`: quote names and text for SQL.
 
 pub(crate) mod access;
+mod arrow_types;
 pub(crate) mod catalog;
 pub(crate) mod database;
 mod day_counts;
@@ -30,6 +31,7 @@ pub(crate) mod macros;
 pub(crate) mod open_files;
 pub(crate) mod own_objects;
 mod query;
+mod query_stop;
 pub(crate) mod schema;
 pub(crate) mod settings;
 mod spill;
@@ -44,6 +46,7 @@ mod version;
 pub(crate) use catalog::{drop_tables, objects, sample, sample_exact, table_schema, tables};
 pub(crate) use database::repair;
 pub(crate) use day_counts::{DayCount, day_counts, record_day_counts};
-pub(crate) use query::{QueryLimits, each, exact, result_count, rows, scalar};
+pub(crate) use query::{QueryLimits, batches, check, each, exact, result_count, rows, scalar};
+pub use query_stop::QueryStop;
 pub(crate) use table_name::TableName;
 pub(crate) use version::duckdb_version;

@@ -3,15 +3,17 @@
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
-use arrow::array::Array as _;
+use arrow::array::{Array as _, RecordBatch, StructArray};
+use arrow::datatypes::SchemaRef;
 use duckdb::Statement;
 use serde_json::Value;
 
 use super::access::Access;
 use super::database::Database;
 use super::failure::query as query_error;
+use super::query_stop::QueryStop;
 use super::spill::Spill;
-use super::{statements, values};
+use super::{arrow_types, statements, values};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::QUERY_REPLAYS_MAX;
 use crate::memory::engine_bytes;
@@ -29,11 +31,11 @@ pub(crate) fn each(
 ) -> Result<()> {
     let database = Database::open(path, Access::ReadOnly)?;
     let mut columns = Some(columns);
-    let flow = run(&database, path, sql, &mut |part| match part {
+    let mut part = |part: SqlPart<'_>| match part {
         SqlPart::Columns(names) => columns.take().map_or(ControlFlow::Continue(()), |columns| columns(names)),
         SqlPart::Row(values) => row(values.into_iter().map(Value::from).collect()),
-    });
-    flow.map(drop)
+    };
+    run(&database, path, sql, None, &mut in_rows(&mut part)).map(drop)
 }
 
 /// The memory that queries may use, and where they spill.
@@ -57,11 +59,11 @@ pub(crate) fn exact(
     if let ([range], Some(directory)) = (statements.as_slice(), &limits.spill_directory)
         && statements::returns_rows(&sql[range.clone()])
     {
-        return spilling(path, sql, limits.memory, directory, &mut part);
+        return spilling(path, sql, limits.memory, directory, None, &mut in_rows(&mut part));
     }
     let database = Database::open(path, Access::ReadOnly)?;
     if statements.len() < 2 {
-        return run(&database, path, sql, &mut part).map(drop);
+        return run(&database, path, sql, None, &mut in_rows(&mut part)).map(drop);
     }
     // The line ends keep the line numbers in DuckDB's messages right.
     let text = |range: &Range<usize>| "\n".repeat(sql[..range.start].matches('\n').count()) + &sql[range.clone()];
@@ -71,12 +73,55 @@ pub(crate) fn exact(
     let last = statements.len() - 1;
     for (number, text) in statements.into_iter().enumerate() {
         let is_shown = if has_rows { statements::returns_rows(&text) } else { number == last };
-        let flow = run(&database, path, &text, &mut |of| if is_shown { part(of) } else { ControlFlow::Continue(()) })?;
-        if flow.is_break() {
+        let mut shown = |of: SqlPart<'_>| if is_shown { part(of) } else { ControlFlow::Continue(()) };
+        if run(&database, path, &text, None, &mut in_rows(&mut shown))?.is_break() {
             break;
         }
     }
     Ok(())
+}
+
+/// Runs a query and passes its schema, then its rows as record batches, to callbacks, until one returns `Break` or
+/// `stop` is used. If there are several statements, all are run, and only the last one returns rows. A single statement
+/// that returns rows may spill.
+///
+/// Types that only DuckDB has are replaced, see [`arrow_types`].
+pub(crate) fn batches(
+    path: &Path,
+    sql: &str,
+    limits: &QueryLimits,
+    stop: &QueryStop,
+    schema: impl FnOnce(SchemaRef) -> ControlFlow<()>,
+    mut batch: impl FnMut(RecordBatch) -> ControlFlow<()>,
+) -> Result<()> {
+    let mut schema = Some(schema);
+    let mut failure = None;
+    let mut receive = |part: Part<'_>| match part {
+        Part::Schema(found) => match schema.take() {
+            Some(schema) => schema(arrow_types::schema(found)),
+            None => ControlFlow::Continue(()),
+        },
+        Part::Rows(rows, found) => match arrow_types::batch(rows, found) {
+            Ok(rows) => batch(rows),
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
+        },
+    };
+    match &statements::split(sql)[..] {
+        [range] if statements::returns_rows(&sql[range.clone()]) && limits.spill_directory.is_some() => {
+            let directory = limits.spill_directory.as_deref().unwrap_or(path);
+            spilling(path, sql, limits.memory, directory, Some(stop), &mut receive)?;
+        }
+        _ => drop(run(&Database::open(path, Access::ReadOnly)?, path, sql, Some(stop), &mut receive)?),
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// Checks that a query can be run, without running its last statement.
+pub(crate) fn check(path: &Path, sql: &str) -> Result<()> {
+    prepare(&Database::open(path, Access::ReadOnly)?, path, sql).map(drop)
 }
 
 /// Checks every statement before the first one runs. A name that is not found may be created by an earlier statement.
@@ -111,16 +156,17 @@ fn spilling(
     sql: &str,
     memory: Option<u64>,
     directory: &Path,
-    part: &mut dyn FnMut(SqlPart<'_>) -> ControlFlow<()>,
+    stop: Option<&QueryStop>,
+    receive: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
 ) -> Result<()> {
     let database = Database::open(path, Access::ReadOnly)?;
     if memory.is_some() {
         database.connection().prepare(sql).map_err(|error| query_error(path, sql, &error))?;
     } else {
         let mut has_begun = false;
-        let result = run(&database, path, sql, &mut |of| {
+        let result = run(&database, path, sql, stop, &mut |part| {
             has_begun = true;
-            part(of)
+            receive(part)
         });
         match result {
             Err(error) if error.kind() == ErrorKind::OutOfMemory && !has_begun => {}
@@ -133,7 +179,7 @@ fn spilling(
     })?;
     let memory_mb = memory.map(|memory| engine_bytes(memory, 0, 0) / 1_000_000);
     let database = Database::open(path, Access::Spilling { spill_directory: spill.path(), memory_mb })?;
-    run(&database, path, sql, part).map(drop)
+    run(&database, path, sql, stop, receive).map(drop)
 }
 
 /// Returns the number of statements that return rows, judged by their first words.
@@ -141,37 +187,64 @@ pub(crate) fn result_count(sql: &str) -> usize {
     statements::split(sql).into_iter().filter(|range| statements::returns_rows(&sql[range.clone()])).count()
 }
 
-/// Runs a query. Returns whether `part` ended it.
+/// A part of the result of a query.
+enum Part<'a> {
+    /// The columns; once, before the rows.
+    Schema(&'a SchemaRef),
+    Rows(StructArray, &'a SchemaRef),
+}
+
+/// Returns a receiver that passes the column names, then each row, to `part`.
+fn in_rows(part: &mut dyn FnMut(SqlPart<'_>) -> ControlFlow<()>) -> impl FnMut(Part<'_>) -> ControlFlow<()> {
+    move |of| match of {
+        Part::Schema(schema) => {
+            let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+            part(SqlPart::Columns(&names))
+        }
+        Part::Rows(rows, schema) => {
+            let fields: Vec<_> = schema.fields().iter().map(AsRef::as_ref).collect();
+            (0..rows.len()).try_for_each(|row| part(SqlPart::Row(values::row(&fields, &rows, row))))
+        }
+    }
+}
+
+/// Runs a query. Returns whether `receive` ended it.
 fn run(
     database: &Database,
     path: &Path,
     sql: &str,
-    part: &mut dyn FnMut(SqlPart<'_>) -> ControlFlow<()>,
+    stop: Option<&QueryStop>,
+    receive: &mut dyn FnMut(Part<'_>) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>> {
-    let fail = |error| query_error(path, sql, &error);
-    let mut statement = database.connection().prepare(sql).map_err(|error| match is_empty(&error) {
-        true => Error::new(ErrorKind::Query, "the query is empty").with_detail("query", sql),
-        false => fail(error),
-    })?;
-    start(&mut statement).map_err(|error| fail(cause(&mut statement, error)))?;
+    let _running = stop.map(|stop| stop.begin(database.connection())).transpose()?;
+    let mut statement = prepare(database, path, sql)?;
+    let fail = |statement: &mut Statement<'_>, error| match stop {
+        Some(stop) if stop.is_asked() => QueryStop::error(),
+        _ => query_error(path, sql, &cause(statement, error)),
+    };
+    start(&mut statement).map_err(|error| fail(&mut statement, error))?;
     let schema = statement.schema();
-    let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
-    let fields: Vec<_> = schema.fields().iter().map(AsRef::as_ref).collect();
     let mut has_columns = false;
     loop {
-        let batch = statement.step().map_err(|error| fail(cause(&mut statement, error)))?;
+        let batch = statement.step().map_err(|error| fail(&mut statement, error))?;
         // Only now, so that a query that fails before its first row has passed nothing.
-        if !has_columns && part(SqlPart::Columns(&names)).is_break() {
+        if !has_columns && receive(Part::Schema(&schema)).is_break() {
             return Ok(ControlFlow::Break(()));
         }
         has_columns = true;
         let Some(batch) = batch else { return Ok(ControlFlow::Continue(())) };
-        for index in 0..batch.len() {
-            if part(SqlPart::Row(values::row(&fields, &batch, index))).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
+        if receive(Part::Rows(batch, &schema)).is_break() {
+            return Ok(ControlFlow::Break(()));
         }
     }
+}
+
+/// Binds a query. If there are several statements, the others are run.
+fn prepare<'a>(database: &'a Database, path: &Path, sql: &str) -> Result<Statement<'a>> {
+    database.connection().prepare(sql).map_err(|error| match is_empty(&error) {
+        true => Error::new(ErrorKind::Query, "the query is empty").with_detail("query", sql),
+        false => query_error(path, sql, &error),
+    })
 }
 
 /// Starts a query. Its rows are fetched with `step`, because the crate's own row iterator panics on an error.

@@ -33,7 +33,7 @@ pub(super) fn row(fields: &[&Field], batch: &StructArray, row: usize) -> Vec<Sql
     fields.iter().zip(batch.columns()).map(|(field, column)| value(field, column, row)).collect()
 }
 
-fn value(field: &Field, array: &ArrayRef, row: usize) -> SqlValue {
+pub(super) fn value(field: &Field, array: &ArrayRef, row: usize) -> SqlValue {
     if let DataType::Union(fields, _) = field.data_type() {
         let union = array.as_union();
         let member = union.type_id(row);
@@ -138,12 +138,12 @@ fn nested(field: &Field, array: &ArrayRef, row: usize) -> SqlValue {
 }
 
 /// Returns the name of the field's Arrow extension type, or an empty string.
-fn extension(field: &Field) -> &str {
+pub(super) fn extension(field: &Field) -> &str {
     field.metadata().get("ARROW:extension:name").map_or("", String::as_str)
 }
 
 /// Returns whether the field has the DuckDB-specific type `name`.
-fn is_duckdb(field: &Field, name: &str) -> bool {
+pub(super) fn is_duckdb(field: &Field, name: &str) -> bool {
     extension(field) == "arrow.opaque"
         && field
             .metadata()

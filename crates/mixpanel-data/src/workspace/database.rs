@@ -3,12 +3,16 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
 use super::Workspace;
 use crate::error::Result;
 use crate::load;
+use crate::parse;
 use crate::properties::PropertyInfo;
 use crate::sql_value::SqlPart;
-use crate::store;
+use crate::store::{self, QueryStop};
 use crate::types::{ObjectInfo, SqlResult, TableInfo, TableSchema, VerifyReport};
 use crate::warning::Warning;
 
@@ -57,6 +61,48 @@ impl Workspace {
     /// passed on.
     pub fn sql_exact(&self, query: &str, part: impl FnMut(SqlPart<'_>) -> ControlFlow<()>) -> Result<()> {
         store::exact(&self.database, query, &self.limits, part)
+    }
+
+    /// Runs a read-only query on the database and passes the schema, then the rows as Arrow record batches, to callbacks.
+    /// Either callback can end the query, and `stop` does so from another thread. Only a few thousand rows are in memory
+    /// at a time, unless DuckDB needs all of them, as for a sort.
+    ///
+    /// A JSON column holds the stored text. Types without a counterpart in Arrow are replaced: HUGEINT becomes
+    /// Decimal128(38, 0); UUID, BIT, BIGNUM and TIMETZ become text. If there are several statements, all are run and
+    /// only the last one returns rows. A single statement can spill, see
+    /// [`with_spill_directory`](Self::with_spill_directory). Blocks the thread.
+    ///
+    /// # Errors
+    /// Same as [`sql_exact`](Self::sql_exact); `Query` for an integer of more than 38 digits; `Cancelled` if `stop` was
+    /// used. An error may occur after some rows were passed on.
+    pub fn sql_arrow(
+        &self,
+        query: &str,
+        stop: &QueryStop,
+        schema: impl FnOnce(SchemaRef) -> ControlFlow<()>,
+        batch: impl FnMut(RecordBatch) -> ControlFlow<()>,
+    ) -> Result<()> {
+        store::batches(&self.database, query, &self.limits, stop, schema, batch)
+    }
+
+    /// Returns the columns of the batches of [`stream_profiles_arrow`](Self::stream_profiles_arrow).
+    #[must_use]
+    pub fn profile_schema() -> SchemaRef {
+        parse::ProfileRows::schema()
+    }
+
+    /// Returns the columns of the batches of [`stream_events_arrow`](Self::stream_events_arrow).
+    #[must_use]
+    pub fn event_schema() -> SchemaRef {
+        parse::event_table_schema()
+    }
+
+    /// Checks that a query can be run, by binding its last statement; earlier statements are run.
+    ///
+    /// # Errors
+    /// Same as [`sql`](Self::sql).
+    pub fn check_sql(&self, query: &str) -> Result<()> {
+        store::check(&self.database, query)
     }
 
     /// Returns the number of statements in a query that return rows, without running it. A statement is judged by its

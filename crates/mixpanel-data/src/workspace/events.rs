@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use arrow::array::RecordBatch;
+
 use super::Workspace;
 use super::event_fetch::{EventFetch, Replaces, Start};
 use crate::api::ApiClient;
@@ -10,7 +12,7 @@ use crate::clock::wall_clock;
 use crate::error::{Error, Result};
 use crate::event_query::{Dedupe, EventQuery};
 use crate::fetch::{
-    Control, EventsReport, EventsRequest, FetchEvent, ResumeFetch, fetch_events_into_table, plan_events,
+    Control, EventsReport, EventsRequest, FetchEvent, RecordSink, ResumeFetch, fetch_events_into_table, plan_events,
     resume_events_into_table, run_to_resume, stream_events, waiting_for_database,
 };
 use crate::load::{self, DayState, LastEventLoad, RecordedDay};
@@ -147,9 +149,34 @@ impl Workspace {
     /// Same as [`fetch_events`](Self::fetch_events); date ranges waiting for an earlier one are deleted.
     pub async fn stream_events(
         &self,
-        mut fetch: EventFetch,
+        fetch: EventFetch,
         form: RecordForm,
         sink: impl FnMut(&str) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<EventStreamResult> {
+        self.stream_events_into(fetch, form, RecordSink::Lines(Box::new(sink))).await
+    }
+
+    /// Like [`stream_events`](Self::stream_events), but passes on record batches with the columns of a table:
+    /// `event_name`, `event_time`, `distinct_id`, `insert_id`, and `properties` as JSON text.
+    ///
+    /// # Errors
+    /// Same as [`stream_events`](Self::stream_events).
+    ///
+    /// # Cancellation
+    /// Same as [`stream_events`](Self::stream_events).
+    pub async fn stream_events_arrow(
+        &self,
+        fetch: EventFetch,
+        sink: impl FnMut(RecordBatch) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<EventStreamResult> {
+        self.stream_events_into(fetch, RecordForm::Row, RecordSink::Batches(Box::new(sink))).await
+    }
+
+    async fn stream_events_into(
+        &self,
+        mut fetch: EventFetch,
+        form: RecordForm,
+        sink: RecordSink,
     ) -> Result<EventStreamResult> {
         fetch.check()?;
         match fetch.start {
@@ -162,7 +189,7 @@ impl Workspace {
         let client = self.connected().await?;
         let zone = time_zone(&fetch, None)?;
         let (request, control) = fetch.into_request(zone, wall_clock(), Replaces::Nothing)?;
-        stream_events(&client, &self.database, request, control, form, Box::new(sink)).await
+        stream_events(&client, &self.database, request, control, form, sink).await
     }
 
     /// Checks the arguments of a fetch into a table and determines its days.

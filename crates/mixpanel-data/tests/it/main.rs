@@ -17,6 +17,7 @@ mod harness;
 mod ledger;
 mod refresh;
 mod resume;
+mod sql_arrow;
 mod sql_exact;
 mod store;
 mod stream;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::error::Result;
-use crate::parse::RecordForm;
+use crate::parse::{EVENT_COLUMNS, RecordForm};
 use crate::slice::SliceFacts;
 use crate::stage::{self, SliceRecord, SliceState, Stage};
 use crate::types::EventCounts;
@@ -111,17 +111,35 @@ impl EventStream {
         for batch in stage::part_batches(path)? {
             let batch = batch?;
             let rows = Rows::of(&batch).ok_or_else(|| stage::damaged(path))?;
-            for row in 0..batch.num_rows() {
-                self.line.clear();
-                rows.write(row, self.form, &mut self.line);
-                if (self.sink)(&self.line).is_break() {
-                    return Ok(ControlFlow::Break(()));
+            match &mut self.sink {
+                RecordSink::Lines(sink) => {
+                    for row in 0..batch.num_rows() {
+                        self.line.clear();
+                        rows.write(row, self.form, &mut self.line);
+                        if sink(&self.line).is_break() {
+                            return Ok(ControlFlow::Break(()));
+                        }
+                        self.rows += 1;
+                    }
                 }
-                self.rows += 1;
+                RecordSink::Batches(sink) => {
+                    if sink(table_columns(&batch).ok_or_else(|| stage::damaged(path))?).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    self.rows += batch.num_rows() as u64;
+                }
             }
         }
         Ok(ControlFlow::Continue(()))
     }
+}
+
+/// Returns the columns of staged rows that a table has, in its order.
+fn table_columns(batch: &RecordBatch) -> Option<RecordBatch> {
+    let schema = batch.schema();
+    let index = |name: &&str| schema.index_of(name).ok();
+    let columns: Vec<usize> = EVENT_COLUMNS.iter().map(index).collect::<Option<_>>()?;
+    batch.project(&columns).ok()
 }
 
 /// The columns of staged rows.

@@ -26,6 +26,12 @@ pub(crate) fn schema() -> SchemaRef {
     ]))
 }
 
+/// Returns the Arrow schema of the columns of the table.
+pub(crate) fn table_schema() -> SchemaRef {
+    let fields = schema().fields().iter().take(EVENT_COLUMNS.len()).cloned().collect::<Vec<_>>();
+    Arc::new(Schema::new(fields))
+}
+
 /// The columns of the next row group.
 pub(super) struct Columns {
     pub(super) event_names: StringBuilder,

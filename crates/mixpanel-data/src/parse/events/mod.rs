@@ -12,7 +12,7 @@ mod reader;
 mod time;
 
 pub(crate) use catalogs::{EVENT_CATALOGS_KEY, EventCatalogs};
-pub(crate) use columns::{EVENT_COLUMNS, schema as event_schema};
+pub(crate) use columns::{EVENT_COLUMNS, schema as event_schema, table_schema as event_table_schema};
 pub(crate) use fault::BodyFault;
 pub(crate) use lines::for_each_line;
 pub(crate) use reader::{EventReader, EventReading};

@@ -26,11 +26,11 @@ async fn stream(server: &Server, request: EventsRequest, form: RecordForm, at_mo
     let told = Arc::clone(&events);
     control.callbacks.event = Some(Box::new(move |event: &FetchEvent| told.lock().unwrap().push(event.clone())));
     let received = Arc::clone(&lines);
-    let sink: RecordSink = Box::new(move |line: &str| {
+    let sink = RecordSink::Lines(Box::new(move |line: &str| {
         let mut lines = received.lock().unwrap();
         lines.push(line.to_owned());
         if lines.len() >= at_most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    }));
     let database = directory.path().join("project.db");
     let result = stream_events(&client(server), &database, request, control, form, sink).await;
     let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().collect();
