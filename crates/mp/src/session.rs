@@ -10,7 +10,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use mixpanel_data::{HashKey, Region, Secret, Workspace};
+use mixpanel_data::{Credentials, HashKey, Region, Secret, Workspace};
 use serde::Deserialize;
 
 use crate::account_values;
@@ -44,6 +44,8 @@ pub struct Choice {
     pub base_url: Option<String>,
     /// Whether to open the database alone, without credentials.
     pub offline: bool,
+    /// The accounts file, like MP_CONFIG_PATH.
+    pub config_path: Option<PathBuf>,
 }
 
 /// A project and a database, with the settings that concern them.
@@ -51,8 +53,7 @@ pub struct Choice {
 pub struct Session {
     workspace: Workspace,
     account: Option<String>,
-    project_id: Option<String>,
-    region: Option<Region>,
+    credentials: Option<Credentials>,
     base_url: Option<String>,
     memory: Option<u64>,
     rules: ConfiguredRules,
@@ -81,6 +82,8 @@ pub fn open(choice: Choice) -> Result<Session, SessionError> {
 fn open_in(environment: Environment, choice: Choice) -> Result<Session, SessionError> {
     let region = check(&choice, &environment)?;
     environment.check()?;
+    let mut environment = environment;
+    environment.config_path = choice.config_path.clone().or(environment.config_path);
     let messages = Messages::default();
     let output = Output::collecting(&environment, &messages);
     let Defaults { db, memory, rules, hash_key, .. } = Defaults::read(&environment, &output)?;
@@ -106,10 +109,8 @@ fn open_in(environment: Environment, choice: Choice) -> Result<Session, SessionE
     if let Ok(Some(warning)) = workspace.repair_database() {
         output.warning(&warning.to_string());
     }
-    let credentials = identity.as_ref().ok().map(|identity| &identity.credentials);
     Ok(Session {
-        project_id: credentials.map(|credentials| credentials.project_id.to_string()),
-        region: credentials.map(|credentials| credentials.region),
+        credentials: identity.as_ref().ok().map(|identity| identity.credentials.clone()),
         no_credentials: identity.as_ref().err().cloned(),
         account: identity.ok().and_then(|identity| identity.account),
         base_url: settings.base_url,
@@ -173,16 +174,22 @@ impl Session {
         self.account.as_deref()
     }
 
+    /// Returns the credentials, if there are any.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
+    }
+
     /// Returns the project; `None` without credentials.
     #[must_use]
     pub fn project_id(&self) -> Option<&str> {
-        self.project_id.as_deref()
+        self.credentials.as_ref().map(|credentials| credentials.project_id.as_str())
     }
 
     /// Returns the region, `us`, `eu` or `in`; `None` without credentials.
     #[must_use]
     pub fn region(&self) -> Option<&'static str> {
-        self.region.map(Region::as_str)
+        self.credentials.as_ref().map(|credentials| credentials.region.as_str())
     }
 
     /// Returns the address of the server that requests go to instead of Mixpanel.
