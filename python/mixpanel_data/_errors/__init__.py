@@ -1,0 +1,1 @@
+"""The exceptions. `mixpanel_data.exceptions` is their public module."""

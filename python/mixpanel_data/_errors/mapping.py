@@ -1,0 +1,115 @@
+"""Turns the errors of the native module into exceptions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .._wording import in_python
+from . import api, arguments, runs, storage
+from .base import MixpanelDataError
+
+_CLASSES: Mapping[str, type[MixpanelDataError]] = {
+    kind._default_code: kind
+    for kind in (
+        api.APIError,
+        api.AuthenticationError,
+        api.NetworkError,
+        api.QueryError,
+        api.RateLimitError,
+        api.ServerError,
+        api.TLSError,
+        arguments.AccountExistsError,
+        arguments.AccountNotFoundError,
+        arguments.ConfigError,
+        arguments.DateRangeTooLargeError,
+        arguments.EventNotFoundError,
+        arguments.InvalidInputError,
+        runs.IncompleteError,
+        runs.OperationCancelledError,
+        runs.RunBusyError,
+        runs.RunNotFoundError,
+        storage.ConstraintViolatedError,
+        storage.DatabaseLockedError,
+        storage.DatabaseNotFoundError,
+        storage.DatabaseUnusableError,
+        storage.DiskFullError,
+        storage.OutOfMemoryError,
+        storage.StorageError,
+        storage.TableChangedError,
+        storage.TableExistsError,
+        storage.TableNotFoundError,
+    )
+}
+
+_OF_STATUS: Mapping[int, type[api.APIError]] = {
+    400: api.QueryError,
+    401: api.AuthenticationError,
+    402: api.QueryError,
+    403: api.QueryError,
+    404: api.QueryError,
+    429: api.RateLimitError,
+}
+
+_HINTS: Mapping[str, str] = {
+    "TABLE_EXISTS": 'pass if_exists="append", "replace" or, for profiles, "upsert"; or update the table with '
+    "refresh_profiles() or refresh_events()",
+    "DATABASE_NOT_FOUND": "the first fetch creates it; otherwise check `path`",
+    "DATE_RANGE_TOO_LARGE": "pass parallel=True, which divides the range",
+    "RUN_NOT_FOUND": "unfinished_runs() lists the runs that can be resumed",
+}
+"""What to do in Python, for errors whose hints in the command line are about its options."""
+
+
+def from_core(payload: Mapping[str, Any]) -> MixpanelDataError:
+    """Returns the exception for an error of the native module.
+
+    Args:
+        payload: The object `{"code", "message", "details", "hint"?, "run_id"?}`.
+    """
+    code = str(payload.get("code") or MixpanelDataError._default_code)
+    details = dict(payload.get("details") or {})
+    kind = _class_of(code, details)
+    if kind is api.QueryError and "status_code" not in details:
+        # A failed SQL statement: without a response, its text and the error take the place of the body.
+        details["status_code"] = 0
+        details["response_body"] = {name: details[name] for name in ("query", "error") if name in details}
+    error = kind._of_core(in_python(str(payload.get("message", ""))), code, details)
+    error._run_id = payload.get("run_id")
+    error._hint = payload.get("hint")
+    if not error.hint and not error.run_id:
+        error._hint = _HINTS.get(code)
+    if error.hint:
+        error._hint = in_python(error.hint)
+        error.add_note(f"hint: {error.hint}")
+    elif error.run_id and code == "TABLE_EXISTS":
+        # Without it, resuming would end in the same error.
+        error.add_note(f'hint: pass if_exists="append", "replace" or "upsert" to resume_fetch(run_id={error.run_id!r})')
+    elif error.run_id:
+        error.add_note(f"hint: the fetched pages are kept; fetch the rest with resume_fetch(run_id={error.run_id!r})")
+    return error
+
+
+def from_core_error(error: BaseException) -> MixpanelDataError:
+    """Returns the exception for a `CoreError`, whose first argument is JSON text.
+
+    Raise it `from None`: the native error has the same facts.
+    """
+    try:
+        payload = json.loads(error.args[0])
+    except (IndexError, TypeError, ValueError):
+        return MixpanelDataError(str(error))
+    return from_core(payload) if isinstance(payload, dict) else MixpanelDataError(str(error))
+
+
+def _class_of(code: str, details: Mapping[str, Any]) -> type[MixpanelDataError]:
+    known = _CLASSES.get(code, MixpanelDataError)
+    if known not in (MixpanelDataError, api.APIError):
+        return known
+    status = details.get("status_code")
+    if not isinstance(status, int):
+        return known
+    if status >= 500:
+        return api.ServerError
+    return _OF_STATUS.get(status, api.APIError)

@@ -1,0 +1,267 @@
+"""Fetches into tables, and unfinished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, overload
+
+from ._progress import display, log
+from ._requests import (
+    EventResult,
+    ProfileResult,
+    if_exists_of,
+    profile_filters,
+    run_options,
+    texts,
+    workers,
+)
+from ._session import Connection, Day, day, moment, seconds, without_none
+from .types import (
+    BatchProgress,
+    FetchResult,
+    IfExists,
+    ParallelFetchResult,
+    ParallelProfileResult,
+    ProfileProgress,
+)
+
+PageCallback = Callable[[ProfileProgress], object]
+BatchCallback = Callable[[BatchProgress], object]
+
+
+class Fetcher:
+    """The methods of a workspace that fetch into tables."""
+
+    _connection: Connection
+
+    def _fetch(
+        self,
+        name: str,
+        request: dict[str, Any],
+        progress: bool,
+        on_page: PageCallback | None,
+        on_batch: BatchCallback | None,
+    ) -> Any:
+        shown = display(progress, request.get("table") or "fetch")
+
+        def listen(event: dict[str, Any]) -> None:
+            log(event)
+            shown.show(event)
+            if event["event"] == "page" and on_page is not None:
+                on_page(ProfileProgress._from_json(event))
+            elif event["event"] == "batch" and on_batch is not None:
+                on_batch(BatchProgress._from_json(event))
+
+        try:
+            return self._connection.fetch(name, request, listen)
+        finally:
+            shown.close()
+
+    @overload
+    def fetch_profiles(
+        self, name: str = ..., *, parallel: Literal[True], **options: Any
+    ) -> ParallelProfileResult: ...
+    @overload
+    def fetch_profiles(self, name: str = ..., *, parallel: Literal[False] = ..., **options: Any) -> FetchResult: ...
+    @overload
+    def fetch_profiles(self, name: str = ..., *, parallel: bool, **options: Any) -> ProfileResult: ...
+    def fetch_profiles(
+        self,
+        name: str = "profiles",
+        *,
+        where: str | None = None,
+        cohort_id: str | int | None = None,
+        output_properties: Sequence[str] | None = None,
+        progress: bool = True,
+        append: bool = False,
+        batch_size: int = 1000,
+        distinct_id: str | None = None,
+        distinct_ids: Sequence[str] | None = None,
+        group_id: str | int | None = None,
+        behaviors: str | Sequence[dict[str, Any]] | None = None,
+        as_of_timestamp: int | None = None,
+        include_all_users: bool = False,
+        parallel: bool = False,
+        max_workers: int | None = None,
+        on_page_complete: PageCallback | None = None,
+        if_exists: IfExists | None = None,
+        since: str | datetime | timedelta | None = None,
+        full_every: float | timedelta | None = None,
+        page_size: int | None = None,
+        limit: int | None = None,
+        **options: Any,
+    ) -> ProfileResult:
+        """Fetch user profiles into a table.
+
+        Pages are staged beside the database as they arrive, and one transaction loads them all. Interrupted, the fetch
+        keeps what has arrived; `resume_fetch` fetches the rest.
+
+        Args:
+            name: The table.
+            where: A filter in Mixpanel's expression language.
+            cohort_id: The id of a saved cohort.
+            output_properties: Only these properties.
+            progress: Whether to show a progress bar, on a terminal or in a notebook.
+            append: The same as `if_exists="append"`.
+            batch_size: Has no effect; accepted because earlier versions had it.
+            distinct_id: Only the profile with this id.
+            distinct_ids: Only the profiles with these ids.
+            group_id: Profiles of this group: the numeric data group id.
+            behaviors: Conditions on events, as Mixpanel's API expects them; requires `where`.
+            as_of_timestamp: Where the windows of `behaviors` end, in seconds since 1970.
+            include_all_users: With a cohort: also list members without a profile.
+            parallel: Request several pages at a time.
+            max_workers: How many, 1 to 5; larger numbers count as 5.
+            on_page_complete: Called in this thread for each page, in order of completion. An exception is reported by
+                `sys.unraisablehook` and does not affect the fetch; `KeyboardInterrupt` and `SystemExit` stop it.
+            if_exists: What to do if the table exists: fail (default), append, replace or upsert.
+            since: Fetch only profiles seen since then and upsert them: a time, a timedelta before now, or `"last"`,
+                the last load of the table.
+            full_every: With `since="last"`: replace the whole table if the load that created it is older, in seconds.
+            page_size: Profiles per page to request, up to 40,000.
+            limit: Fetch only a sample of at most this many.
+            **options: See `mixpanel_data.run_options`.
+
+        Returns:
+            A `ParallelProfileResult` if `parallel`, else a `FetchResult`.
+
+        Raises:
+            InvalidInputError: An argument is wrong; nothing was requested.
+            TableExistsError: The table exists, and `if_exists` is not set.
+            IncompleteError: A replacement lacks pages; the old table is unchanged.
+            MixpanelDataError: Nothing was loaded. If `run_id` is set, `resume_fetch(run_id=...)` continues.
+        """
+        request = {
+            **profile_filters(
+                where=where,
+                cohort_id=cohort_id,
+                output_properties=output_properties,
+                distinct_id=distinct_id,
+                distinct_ids=distinct_ids,
+                group_id=group_id,
+                behaviors=behaviors,
+                as_of_timestamp=as_of_timestamp,
+                include_all_users=include_all_users,
+            ),
+            **without_none(
+                table=name,
+                batch_size=batch_size,
+                parallel=parallel,
+                max_workers=workers(max_workers),
+                if_exists=if_exists_of(if_exists, append),
+                since=moment(since),
+                full_every=seconds(full_every),
+                page_size=page_size,
+                limit=limit,
+            ),
+            **run_options(**options),
+        }
+        result = self._fetch("profiles", request, progress, on_page_complete, None)
+        return ParallelProfileResult._from_json(result) if parallel else FetchResult._from_json(result)
+
+    @overload
+    def fetch_events(self, name: str = ..., *, parallel: Literal[True], **options: Any) -> ParallelFetchResult: ...
+    @overload
+    def fetch_events(self, name: str = ..., *, parallel: Literal[False] = ..., **options: Any) -> FetchResult: ...
+    @overload
+    def fetch_events(self, name: str = ..., *, parallel: bool, **options: Any) -> EventResult: ...
+    def fetch_events(
+        self,
+        name: str = "events",
+        *,
+        from_date: Day | None = None,
+        to_date: Day | None = None,
+        events: Sequence[str] | None = None,
+        where: str | None = None,
+        limit: int | None = None,
+        progress: bool = True,
+        append: bool = False,
+        batch_size: int = 1000,
+        parallel: bool = False,
+        max_workers: int | None = None,
+        on_batch_complete: BatchCallback | None = None,
+        chunk_days: int | None = None,
+        if_exists: IfExists | None = None,
+        since: Day | None = None,
+        dedupe: Literal["exact", "day", "none"] | None = None,
+        time_zone: str | None = None,
+        refresh_days: int | None = None,
+        **options: Any,
+    ) -> EventResult:
+        """Fetch the events of a range of days into a table.
+
+        Args:
+            name: The table.
+            from_date: The first day, in the project's time zone: a date, `"today"`, `"yesterday"`, or `"7d"` for seven
+                days ago. Required unless `since` is set.
+            to_date: The last day, inclusive.
+            events: Only events with these names.
+            where: A filter in Mixpanel's expression language.
+            limit: Fetch only a sample of at most this many events, 1 to 100,000.
+            progress: Whether to show a progress bar, on a terminal or in a notebook.
+            append: The same as `if_exists="append"`.
+            batch_size: Has no effect; accepted because earlier versions had it.
+            parallel: Request several date ranges at a time. Otherwise, at most 100 days.
+            max_workers: How many; 10 by default.
+            on_batch_complete: Called in this thread for each date range, as `on_page_complete` of `fetch_profiles`.
+            chunk_days: Days per request, 1 to 100; by default as the quota and the size of the days allow.
+            if_exists: What to do if the table exists: fail (default), append or replace.
+            since: Fetch all days since this one and replace them: a day, or `"last"`, the days that may have changed
+                since the table was loaded.
+            dedupe: Which of several events with one identity are kept: `"exact"` (default), `"day"` or `"none"`.
+            time_zone: The time zone of the project, such as `"Europe/Lisbon"`; by default that of the table, else UTC.
+            refresh_days: Days after which a day counts as settled.
+            **options: See `mixpanel_data.run_options`.
+
+        Returns:
+            A `ParallelFetchResult` if `parallel`, else a `FetchResult`.
+
+        Raises:
+            InvalidInputError: An argument is wrong; nothing was requested.
+            DateRangeTooLargeError: More than 100 days without `parallel`.
+            TableExistsError: The table exists, and neither `if_exists` nor `since` is set.
+            IncompleteError: A replacement lacks date ranges; the old table is unchanged.
+            MixpanelDataError: Nothing was loaded. If `run_id` is set, `resume_fetch(run_id=...)` continues.
+        """
+        request = self._event_request(
+            name,
+            from_date=from_date,
+            to_date=to_date,
+            events=events,
+            where=where,
+            limit=limit,
+            time_zone=time_zone,
+            batch_size=batch_size,
+            parallel=parallel,
+            max_workers=workers(max_workers),
+            chunk_days=chunk_days,
+            if_exists=if_exists_of(if_exists, append),
+            since=day(since),
+            dedupe=dedupe,
+            refresh_days=refresh_days,
+            options=options,
+        )
+        result = self._fetch("events", request, progress, None, on_batch_complete)
+        return ParallelFetchResult._from_json(result) if parallel else FetchResult._from_json(result)
+
+    @staticmethod
+    def _event_request(
+        name: str,
+        *,
+        from_date: Day | None,
+        to_date: Day | None,
+        events: Sequence[str] | None,
+        options: dict[str, Any],
+        **rest: Any,
+    ) -> dict[str, Any]:
+        return {
+            **without_none(
+                table=name,
+                from_date=day(from_date),
+                to_date=day(to_date),
+                events=texts("events", events),
+                **rest,
+            ),
+            **run_options(**options),
+        }

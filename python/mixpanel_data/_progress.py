@@ -1,0 +1,136 @@
+"""Shows the progress of a fetch."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ._wording import in_python
+
+logger = logging.getLogger("mixpanel_data")
+
+
+class Display(Protocol):
+    """Shows the events of a fetch."""
+
+    def show(self, event: Mapping[str, Any]) -> None:
+        """Show an event."""
+
+    def close(self) -> None:
+        """Remove what is shown."""
+
+
+class Nothing:
+    """Shows nothing."""
+
+    def show(self, event: Mapping[str, Any]) -> None:
+        """Ignore the event."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def display(wanted: bool, what: str) -> Display:
+    """Return a tqdm bar if tqdm is installed, else plain lines on a terminal, else nothing."""
+    if not wanted:
+        return Nothing()
+    in_notebook = "ipykernel" in sys.modules
+    if not in_notebook and not (sys.stderr is not None and sys.stderr.isatty()):
+        return Nothing()
+    try:
+        with warnings.catch_warnings():
+            # Without ipywidgets, tqdm warns and shows a bar of text, which is all that is needed.
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            from tqdm.auto import tqdm
+    except ImportError:
+        return Lines(what) if not in_notebook else Nothing()
+    return Bar(tqdm(desc=what, unit=" rows", unit_scale=True))
+
+
+class Bar:
+    """Shows the rows and the state in a bar of tqdm."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self._done = 0
+        self._total: int | None = None
+
+    def show(self, event: Mapping[str, Any]) -> None:
+        """Update the bar."""
+        kind = event["event"]
+        if kind == "planned" and event["expected_rows"] is not None:
+            self._bar.total = event["expected_rows"]
+            self._bar.refresh()
+        elif kind in ("page", "batch"):
+            # A resumed run begins with the rows that it already has.
+            self._bar.update(event["cumulative_rows"] - self._bar.n)
+            if kind == "batch":
+                self._done += 1
+                self._bar.set_postfix_str(f"{self._done}/{event['total_batches']} date ranges")
+        elif (text := state_of(event)) is not None:
+            self._bar.set_postfix_str(text)
+
+    def close(self) -> None:
+        """Close the bar."""
+        self._bar.set_postfix_str("")
+        self._bar.close()
+
+
+class Lines:
+    """Shows one line per page or date range."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def show(self, event: Mapping[str, Any]) -> None:
+        """Print a line."""
+        kind = event["event"]
+        if kind == "page":
+            total = event["total_pages"]
+            number = f"page {event['page_index'] + 1}" + (f" of {total}" if total is not None else "")
+            self._print(f"{number}: {event['cumulative_rows']:,} profiles so far")
+        elif kind == "batch":
+            self._print(f"{event['from_date']} to {event['to_date']}: {event['cumulative_rows']:,} events so far")
+        elif (text := state_of(event)) is not None and text:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        print(f"{self._what}: {text}", file=sys.stderr)
+
+    def close(self) -> None:
+        """Do nothing: lines stay."""
+
+
+def state_of(event: Mapping[str, Any]) -> str | None:
+    """Return a description of an event that is not about finished records; None if it changes nothing."""
+    match event["event"]:
+        case "waiting":
+            return f"waiting {event['pause']:.0f} s: {event['reason']}"
+        case "database_busy":
+            return f"waiting for the database: {event['reason']}"
+        case "loading":
+            return f"loading {event['rows']:,} rows"
+        case "restarted":
+            return f"starting again: {event['reason']}"
+        case "resumed":
+            return ""
+        case _:
+            return None
+
+
+def log(event: Mapping[str, Any]) -> None:
+    """Pass an event on to the logger `mixpanel_data`."""
+    match event["event"]:
+        case "warning":
+            logger.warning("%s", in_python(event["message"]))
+        case "note":
+            logger.info("%s", in_python(event["message"]))
+        case "retry" | "split":
+            logger.debug("%s; %s", event["reason"], "retrying" if event["event"] == "retry" else "fetching in parts")
+        case "waiting":
+            logger.info("waiting %.1f s: %s", event["pause"], event["reason"])
+        case _:
+            pass

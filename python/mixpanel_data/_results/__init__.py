@@ -1,0 +1,1 @@
+"""The result types. `mixpanel_data.types` is their public module."""

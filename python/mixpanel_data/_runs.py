@@ -1,0 +1,198 @@
+"""Updates of tables, and unfinished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Literal
+
+from ._fetching import BatchCallback, Fetcher, PageCallback
+from ._requests import (
+    EventResult,
+    ProfileResult,
+    event_result,
+    given_filters,
+    if_exists_of,
+    profile_result,
+    run_options,
+    workers,
+)
+from ._session import Day, day, seconds, without_none
+from .types import EventEstimate, FetchEstimate, IfExists, UnfinishedRun
+
+
+class Runs(Fetcher):
+    """The methods of a workspace that update tables and continue runs."""
+
+    def refresh_profiles(
+        self,
+        name: str = "profiles",
+        *,
+        progress: bool = True,
+        parallel: bool = False,
+        max_workers: int | None = None,
+        full_every: float | timedelta | None = None,
+        page_size: int | None = None,
+        on_page_complete: PageCallback | None = None,
+        filters: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> ProfileResult:
+        """Bring a table of profiles up to date: resume, fetch what changed, or fetch everything.
+
+        Args:
+            name: The table.
+            progress: Whether to show a progress bar.
+            parallel: Request several pages at a time.
+            max_workers: How many, 1 to 5.
+            full_every: Replace the whole table if the load that created it is older, in seconds.
+            page_size: Profiles per page to request.
+            on_page_complete: Called in this thread for each page.
+            filters: Those with which the table was loaded, such as `{"where": ...}`.
+            **options: See `mixpanel_data.run_options`.
+        """
+        request = {
+            **without_none(
+                table=name,
+                parallel=parallel,
+                max_workers=workers(max_workers),
+                full_every=seconds(full_every),
+                page_size=page_size,
+            ),
+            **given_filters(filters),
+            **run_options(**options),
+        }
+        return profile_result(self._fetch("refresh_profiles", request, progress, on_page_complete, None))
+
+    def refresh_events(
+        self,
+        name: str = "events",
+        *,
+        from_date: Day | None = None,
+        events: Sequence[str] | None = None,
+        where: str | None = None,
+        progress: bool = True,
+        parallel: bool = False,
+        max_workers: int | None = None,
+        chunk_days: int | None = None,
+        dedupe: Literal["exact", "day", "none"] | None = None,
+        time_zone: str | None = None,
+        refresh_days: int | None = None,
+        on_batch_complete: BatchCallback | None = None,
+        **options: Any,
+    ) -> EventResult:
+        """Bring a table of events up to date: resume, or replace the days that may have changed since the last load.
+
+        Args:
+            name: The table.
+            from_date: The first day, if the table does not exist.
+            events: The names with which the table was loaded.
+            where: The filter with which the table was loaded.
+            progress: Whether to show a progress bar.
+            parallel: Request several date ranges at a time.
+            max_workers: How many; 10 by default.
+            chunk_days: Days per request.
+            dedupe: The rule with which the table was loaded.
+            time_zone: The time zone of the project.
+            refresh_days: Days after which a day counts as settled.
+            on_batch_complete: Called in this thread for each date range.
+            **options: See `mixpanel_data.run_options`.
+        """
+        request = self._event_request(
+            name,
+            from_date=from_date,
+            to_date=None,
+            events=events,
+            where=where,
+            parallel=parallel,
+            max_workers=workers(max_workers),
+            chunk_days=chunk_days,
+            dedupe=dedupe,
+            time_zone=time_zone,
+            refresh_days=refresh_days,
+            options=options,
+        )
+        return event_result(self._fetch("refresh_events", request, progress, None, on_batch_complete))
+
+    def resume_fetch(
+        self,
+        table: str | None = None,
+        *,
+        run_id: str | None = None,
+        progress: bool = True,
+        parallel: bool = False,
+        max_workers: int | None = None,
+        if_exists: IfExists | None = None,
+        accept_partial: bool = False,
+        replace_newer: bool = False,
+        on_page_complete: PageCallback | None = None,
+        on_batch_complete: BatchCallback | None = None,
+        **options: Any,
+    ) -> ProfileResult | EventResult:
+        """Resume an unfinished run: request what is missing, then load.
+
+        Args:
+            table: The newest unfinished run of this table; by default, the newest of all.
+            run_id: This run.
+            progress: Whether to show a progress bar.
+            parallel: Request several pages or date ranges at a time, even if the run did not.
+            max_workers: How many.
+            if_exists: What to do if the table exists, instead of what the run was started with.
+            accept_partial: Load what is on disk without requesting the rest.
+            replace_newer: Allow the run to replace a table that a newer run has loaded since.
+            on_page_complete: Called in this thread for each page.
+            on_batch_complete: Called in this thread for each date range.
+            **options: See `mixpanel_data.run_options`.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunBusyError: Another process is working on it.
+        """
+        request = {
+            **without_none(
+                table=table,
+                run_id=run_id,
+                parallel=parallel,
+                max_workers=workers(max_workers),
+                if_exists=if_exists_of(if_exists),
+                accept_partial=accept_partial,
+                replace_newer=replace_newer,
+            ),
+            **run_options(**options),
+        }
+        result = self._fetch("resume", request, progress, on_page_complete, on_batch_complete)
+        return event_result(result) if "failed_date_ranges" in result else profile_result(result)
+
+    def plan_profiles(self, name: str = "profiles", *, parallel: bool = False, **filters: Any) -> FetchEstimate:
+        """Estimate a fetch of profiles, by requesting page 0, which the fetch then reuses.
+
+        Args:
+            name: The table.
+            parallel: Whether the fetch would request several pages at a time.
+            **filters: Filters and `page_size` as for `fetch_profiles`.
+        """
+        request = {"table": name, "parallel": parallel, **given_filters(filters)}
+        return FetchEstimate._from_json(self._connection.plan("plan_profiles", request))
+
+    def plan_events(
+        self, name: str = "events", *, from_date: Day, to_date: Day, parallel: bool = True, **filters: Any
+    ) -> EventEstimate:
+        """Estimate a fetch of events. Sends no request.
+
+        Args:
+            name: The table.
+            from_date: The first day.
+            to_date: The last day.
+            parallel: Whether the fetch would request several date ranges at a time.
+            **filters: `events`, `where`, `chunk_days` and others as for `fetch_events`.
+        """
+        request = {"table": name, "from_date": day(from_date), "to_date": day(to_date), "parallel": parallel, **filters}
+        return EventEstimate._from_json(self._connection.plan("plan_events", request))
+
+    def unfinished_runs(self) -> list[UnfinishedRun]:
+        """Return the unfinished runs of the database, newest first."""
+        return [UnfinishedRun._from_json(run) for run in self._connection.call("unfinished_runs")]
+
+    def discard_run(self, run_id: str) -> None:
+        """Delete an unfinished run and what it has fetched. Rows already in the table are kept."""
+        self._connection.check_writable("delete a run")
+        self._connection.call("discard_run", run_id=run_id)

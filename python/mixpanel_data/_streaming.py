@@ -1,0 +1,236 @@
+"""Streams of records that are not stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from . import _core
+from ._requests import profile_filters, run_options, texts
+from ._progress import log
+from ._session import Connection, Day, day, encoded, moment, without_none
+from .exceptions import IncompleteError, from_core_error
+
+
+class ArrowRecords:
+    """Record batches of a stream, which can be read once, for example by `polars.DataFrame(records)`."""
+
+    def __init__(self, stream: _core.ArrowStream) -> None:
+        self._stream = stream
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Return the batches by Arrow's PyCapsule protocol."""
+        return self._stream.__arrow_c_stream__(requested_schema)
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return self._stream.columns()
+
+    def close(self) -> None:
+        """End the fetch."""
+        self._stream.close()
+
+
+def listen(text: str) -> None:
+    """Pass an event on to the log."""
+    log(json.loads(text))
+
+
+class Streamer:
+    """The methods of a workspace that stream records."""
+
+    _connection: Connection
+
+    def _lines(self, name: str, request: dict[str, Any]) -> Iterator[str]:
+        try:
+            stream = self._connection.core.stream(name, encoded(request), listen)
+        except _core.CoreError as error:
+            raise from_core_error(error) from None
+        try:
+            while True:
+                try:
+                    lines = next(stream)
+                except StopIteration:
+                    break
+                except _core.CoreError as error:
+                    raise from_core_error(error) from None
+                yield from lines
+            check_whole(stream.result())
+        finally:
+            stream.close()
+
+    def _batches(self, name: str, request: dict[str, Any]) -> ArrowRecords:
+        try:
+            return ArrowRecords(self._connection.core.stream_arrow(name, encoded(request), listen))
+        except _core.CoreError as error:
+            raise from_core_error(error) from None
+
+    def stream_profiles(
+        self,
+        *,
+        where: str | None = None,
+        cohort_id: str | int | None = None,
+        output_properties: Sequence[str] | None = None,
+        raw: bool = False,
+        distinct_id: str | None = None,
+        distinct_ids: Sequence[str] | None = None,
+        group_id: str | int | None = None,
+        behaviors: str | Sequence[dict[str, Any]] | None = None,
+        as_of_timestamp: int | None = None,
+        include_all_users: bool = False,
+        parallel: bool = False,
+        max_workers: int | None = None,
+        limit: int | None = None,
+        since: str | datetime | timedelta | None = None,
+        **options: Any,
+    ) -> Iterator[dict[str, Any]]:
+        """Iterate over profiles without storing them.
+
+        A profile has `distinct_id`, `last_seen` (text) and `properties`; with `raw`, it is as Mixpanel sent it. The
+        arguments are those of `fetch_profiles`. The first request is sent when the first profile is read.
+
+        Raises:
+            IncompleteError: At the end, if pages are missing.
+        """
+        request = {
+            **profile_filters(
+                where=where,
+                cohort_id=cohort_id,
+                output_properties=output_properties,
+                distinct_id=distinct_id,
+                distinct_ids=distinct_ids,
+                group_id=group_id,
+                behaviors=behaviors,
+                as_of_timestamp=as_of_timestamp,
+                include_all_users=include_all_users,
+            ),
+            **without_none(parallel=parallel, max_workers=max_workers, limit=limit, since=moment(since), raw=raw),
+            **run_options(**options),
+        }
+        return (json.loads(line) for line in self._lines("profiles", {"table": "profiles", **request}))
+
+    def stream_events(
+        self,
+        *,
+        from_date: Day,
+        to_date: Day,
+        events: Sequence[str] | None = None,
+        where: str | None = None,
+        limit: int | None = None,
+        raw: bool = False,
+        parallel: bool = False,
+        max_workers: int | None = None,
+        chunk_days: int | None = None,
+        time_zone: str | None = None,
+        **options: Any,
+    ) -> Iterator[dict[str, Any]]:
+        """Iterate over events without storing them, in the order of their days.
+
+        An event has `event_name`, `event_time` (a datetime in UTC), `distinct_id`, `insert_id` and `properties`; with
+        `raw`, it is as Mixpanel sent it. The arguments are those of `fetch_events`. Duplicates are not removed.
+
+        Raises:
+            IncompleteError: At the end, if date ranges are missing.
+        """
+        request = event_request(
+            from_date, to_date, events, options, where=where, limit=limit, parallel=parallel, max_workers=max_workers,
+            chunk_days=chunk_days, time_zone=time_zone, raw=raw,
+        )  # fmt: skip
+        lines = self._lines("events", request)
+        return (json.loads(line) for line in lines) if raw else (event(line) for line in lines)
+
+    def stream_profiles_arrow(self, *, parallel: bool = False, **filters: Any) -> ArrowRecords:
+        """Stream profiles as record batches with the columns `distinct_id`, `properties` (JSON text) and `last_seen`.
+
+        The arguments are those of `stream_profiles`, except `raw`. Missing pages make reading fail at the end.
+        """
+        names = set(filters) & _PROFILE_FILTERS
+        given = {name: filters.pop(name) for name in names}
+        request = {
+            **profile_filters(**{**dict.fromkeys(_PROFILE_FILTERS), "include_all_users": False, **given}),
+            "parallel": parallel,
+            **without_none(max_workers=filters.pop("max_workers", None), limit=filters.pop("limit", None)),
+            **without_none(since=moment(filters.pop("since", None))),
+            **run_options(**filters),
+        }
+        return self._batches("profiles", {"table": "profiles", **request})
+
+    def stream_events_arrow(
+        self,
+        *,
+        from_date: Day,
+        to_date: Day,
+        events: Sequence[str] | None = None,
+        where: str | None = None,
+        limit: int | None = None,
+        parallel: bool = False,
+        max_workers: int | None = None,
+        chunk_days: int | None = None,
+        time_zone: str | None = None,
+        **options: Any,
+    ) -> ArrowRecords:
+        """Stream events as record batches.
+
+        Their columns are `event_name`, `event_time` (UTC), `distinct_id`, `insert_id` and `properties` (JSON text). The
+        arguments are those of `stream_events`, except `raw`. Missing date ranges make reading fail at the end.
+        """
+        request = event_request(
+            from_date, to_date, events, options, where=where, limit=limit, parallel=parallel, max_workers=max_workers,
+            chunk_days=chunk_days, time_zone=time_zone,
+        )  # fmt: skip
+        return self._batches("events", request)
+
+
+_PROFILE_FILTERS = {
+    "where",
+    "cohort_id",
+    "output_properties",
+    "distinct_id",
+    "distinct_ids",
+    "group_id",
+    "behaviors",
+    "as_of_timestamp",
+    "include_all_users",
+}
+
+
+def event_request(
+    from_date: Day, to_date: Day, events: Sequence[str] | None, options: dict[str, Any], **rest: Any
+) -> dict[str, Any]:
+    """Return the request of a stream of events."""
+    return {
+        "table": "events",
+        "from_date": day(from_date),
+        "to_date": day(to_date),
+        **without_none(events=texts("events", events), **rest),
+        **run_options(**options),
+    }
+
+
+def event(line: str) -> dict[str, Any]:
+    """Return an event with its time as a datetime in UTC."""
+    record: dict[str, Any] = json.loads(line)
+    if record["event_time"] is not None:
+        record["event_time"] = datetime.fromisoformat(record["event_time"]).replace(tzinfo=timezone.utc)
+    return record
+
+
+def check_whole(result: str | None) -> None:
+    """Raise an error if parts of a stream are missing."""
+    found: dict[str, Any] = json.loads(result or "null") or {}
+    pages, ranges = found.get("failed_page_indices"), found.get("failed_date_ranges")
+    if pages:
+        message = missing_parts("page", [str(page) for page in pages])
+        raise IncompleteError(message, details={"failed_page_indices": pages})
+    if ranges:
+        days = [first if first == last else f"{first} to {last}" for first, last in ranges]
+        raise IncompleteError(missing_parts("date range", days), details={"failed_date_ranges": ranges})
+
+
+def missing_parts(kind: str, names: list[str]) -> str:
+    """Return which parts of a stream are missing, at most ten of them by name."""
+    shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    return f"{len(names)} {kind}{'' if len(names) == 1 else 's'} could not be fetched: {shown}"
