@@ -18,6 +18,14 @@ demo *args:
 test *args:
     cargo xtask test "$@"
 
+# Tests the Python package.
+python *args:
+    cargo xtask python "$@"
+
+# Builds the wheel of the Python package.
+wheel *args:
+    cargo xtask wheel "$@"
+
 # Runs the stress tests: simulated faults, kills, quota, full disks, signals, instruction counts, fuzzing.
 prove *args:
     cargo xtask prove "$@"

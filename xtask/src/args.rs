@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use crate::bench;
 use crate::prove::Wanted;
+use crate::python;
+use crate::wheel::WheelEngine;
 
 /// The output of `cargo xtask --help`.
 pub(crate) const HELP: &str = "\
@@ -13,8 +15,8 @@ Usage: cargo xtask <TASK> [ARGS]
 
 Tasks:
   demo [ARGS]           Build mp and run `mp demo ARGS`
-  check [-- FILTERS]    Check format, lints, documentation, tests, doc tests, proof and licences; stop at the first
-                        failure. FILTERS select tests
+  check [-- FILTERS]    Check format, lints, documentation, tests, doc tests, the Python package, proof and licences; stop
+                        at the first failure. FILTERS select tests
   test [ARGS]           Run the tests, and without ARGS also the doc tests; ARGS go to cargo nextest or cargo test
   mp [ARGS]             Build mp and run `mp ARGS`
   bench [--quick] [--write] [--built DIRECTORY]
@@ -22,9 +24,17 @@ Tasks:
                         minutes once built. --quick measures only the scenarios with targets, in 4 to 7 minutes; --write
                         writes the results to docs/performance.md; --built uses the programs in DIRECTORY
   prove [--quick] [--seeds N] [PARTS]
-                        Run the stress tests: simulation, kills, quota, disks, terminals, instructions, fuzz; about 30
-                        minutes once built. PARTS select some of them. --mutants shows which seed finds which mutant;
+                        Run the stress tests: simulation, kills, quota, disks, terminals, instructions, python, fuzz;
+                        about 30 minutes once built. PARTS select some of them. --mutants shows which seed finds which mutant;
                         `prove instructions --update` records the current cost of a page
+  python [--requirements FILE] [-- ARGS]
+                        Build the native module of the Python package, and run pytest, mypy and stubtest in a virtual
+                        environment that is kept in the target directory (40 seconds, once). ARGS go to pytest, which
+                        then runs alone. --requirements installs the packages in python/FILE instead, and runs pytest.
+                        PYTHON chooses the interpreter
+  wheel [--bundled]     Build the wheel of the Python package into target/wheels, check it and install it into a fresh
+                        environment. Without --bundled it uses the prebuilt DuckDB, for development on this machine;
+                        --bundled compiles DuckDB into it (20 minutes to an hour on 2 cores)
   recording             Record `mp demo` in a terminal and write docs/demo.svg, which the README shows
   engine                Print the directory of the DuckDB engine; fetch it if necessary
   help                  Print this help
@@ -34,7 +44,7 @@ bindings, else from DuckDB's releases. It is kept in the target directory.
 ";
 
 /// The task names, for the error about an unknown task.
-const NAMES: &str = "demo, check, test, mp, bench, prove, recording, engine, help";
+const NAMES: &str = "demo, check, test, mp, bench, prove, python, wheel, recording, engine, help";
 
 /// The task to run.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,6 +66,10 @@ pub(crate) enum Task {
     Bench(bench::Wanted),
     /// Run the stress tests.
     Prove(Wanted),
+    /// Test the Python package.
+    Python(python::Wanted),
+    /// Build a wheel with this engine.
+    Wheel(WheelEngine),
     /// Record the demo for the README.
     Recording,
     /// Print the directory of the DuckDB library.
@@ -77,6 +91,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Us
         Some("mp") => Ok(Task::Mp(rest)),
         Some("test") => Ok(Task::Test(rest)),
         Some("check") => check(rest),
+        Some("python") => python::Wanted::read(&rest).map(Task::Python).map_err(UsageError),
+        Some("wheel") => wheel(&rest),
         Some("bench") => bench::Wanted::read(&rest).map(Task::Bench).map_err(UsageError),
         Some("prove") => Wanted::read(&rest).map(Task::Prove).map_err(UsageError),
         Some("engine") if rest.is_empty() => Ok(Task::Engine),
@@ -95,6 +111,14 @@ fn check(mut rest: Vec<OsString>) -> Result<Task, UsageError> {
         rest.remove(0);
     }
     Ok(Task::Check { filter: rest })
+}
+
+fn wheel(rest: &[OsString]) -> Result<Task, UsageError> {
+    match rest {
+        [] => Ok(Task::Wheel(WheelEngine::Linked)),
+        [option] if option == "--bundled" => Ok(Task::Wheel(WheelEngine::Bundled)),
+        _ => Err(UsageError("the wheel task takes only --bundled".to_owned())),
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +151,15 @@ mod tests {
         }
         let message = complaint("check quota");
         assert!(message.contains("cargo xtask check -- quota"), "{message}");
+    }
+
+    #[test]
+    fn a_wheel_has_one_of_two_engines() {
+        assert_eq!(parse_line("wheel"), Ok(Task::Wheel(WheelEngine::Linked)));
+        assert_eq!(parse_line("wheel --bundled"), Ok(Task::Wheel(WheelEngine::Bundled)));
+        for line in ["wheel --release", "wheel --bundled --bundled"] {
+            assert!(complaint(line).contains("--bundled"), "{line}");
+        }
     }
 
     #[test]

@@ -37,6 +37,8 @@ use results::Results;
 use scenario::{Extent, MILLION, SIZES};
 use table::Table;
 
+pub(crate) use simulator::forget_settings;
+
 /// The package of the benchmark programs, and the program in it that runs DuckDB alone.
 const PACKAGE: &str = "mixpanel-bench";
 const DUCKDB_ALONE: &str = "duckdb-alone";

@@ -72,6 +72,20 @@ impl<'a> Cargo<'a> {
         command
     }
 
+    /// Returns a command for a program that runs cargo, and chooses features and PyO3's settings, itself.
+    pub(crate) fn for_builder(&self, program: &Path) -> Command {
+        let mut command = self.linked(program);
+        set_environment(&mut command, self.places);
+        for name in ["PYO3_BUILD_EXTENSION_MODULE", "PYO3_NO_PYTHON", "DUCKDB_DOWNLOAD_LIB"] {
+            command.env_remove(name);
+        }
+        match self.engine {
+            Engine::Prebuilt(directory) => command.env("DUCKDB_LIB_DIR", directory),
+            Engine::FromSource => command.env_remove("DUCKDB_LIB_DIR"),
+        };
+        command
+    }
+
     /// Adds the library to the search path of the dynamic linker.
     fn show_engine(&self, command: &mut Command) {
         if let Some(library_path) = &self.library_path {

@@ -21,7 +21,15 @@ pub(crate) fn set_environment(command: &mut Command, places: &Paths) {
     }
     // Absolute, because the command may run in another working directory.
     command.env("CARGO_TARGET_DIR", &places.target);
+    command.envs(PYO3);
+    command.env_remove("PYO3_PYTHON");
 }
+
+/// The variables for PyO3, which are part of every build: a change of one rebuilds PyO3 and all that depends on it.
+///
+/// The module is not linked to a Python library, because the interpreter that loads it has the symbols. PyO3 does not
+/// look for an interpreter, because the result would depend on PATH and the active virtual environment.
+const PYO3: [(&str, &str); 2] = [("PYO3_BUILD_EXTENSION_MODULE", "1"), ("PYO3_NO_PYTHON", "1")];
 
 fn describes_xtask(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| {
@@ -33,7 +41,19 @@ fn describes_xtask(name: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+
+    #[test]
+    fn every_cargo_builds_pyo3_in_the_same_way() {
+        let mut command = Command::new("cargo");
+        set_environment(&mut command, &Paths { root: PathBuf::from("r"), target: PathBuf::from("t") });
+        let value = |name| command.get_envs().find(|(key, _)| *key == name).map(|(_, value)| value);
+        assert_eq!(value("PYO3_BUILD_EXTENSION_MODULE"), Some(Some(OsStr::new("1"))));
+        assert_eq!(value("PYO3_NO_PYTHON"), Some(Some(OsStr::new("1"))));
+        assert_eq!(value("PYO3_PYTHON"), Some(None));
+    }
 
     #[test]
     fn only_variables_describing_xtask_are_removed() {

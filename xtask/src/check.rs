@@ -1,29 +1,12 @@
-//! The tasks `check` and `test`: steps that run one after another until one fails.
+//! The tasks `check` and `test`.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
-use std::time::Instant;
 
-use crate::cargo::{self, Cargo, KILL_POINTS};
+use crate::cargo::{Cargo, KILL_POINTS};
 use crate::failure::Failure;
-
-/// A step of a task.
-struct Step {
-    name: &'static str,
-    action: Action,
-}
-
-enum Action {
-    Run(Command),
-    /// Skip the step, for this reason.
-    Skip(&'static str),
-}
-
-impl Step {
-    fn run(name: &'static str, command: Command) -> Self {
-        Self { name, action: Action::Run(command) }
-    }
-}
+use crate::python;
+use crate::steps::{Action, Step, run_all};
 
 /// Runs all checks. `filter` selects tests by name.
 pub(crate) fn check(cargo: &Cargo<'_>, filter: &[OsString]) -> Result<ExitCode, Failure> {
@@ -42,8 +25,9 @@ pub(crate) fn check(cargo: &Cargo<'_>, filter: &[OsString]) -> Result<ExitCode, 
         Step::run("documentation", documentation(cargo)),
         Step::run("tests", tests(cargo, &test_args)),
         Step::run("doc tests", doc_tests(cargo)),
-        Step { name: "proof", action: proof(cargo, filter) },
-        Step { name: "licences", action: licences(cargo) },
+        Step::new("python", python(cargo, filter)),
+        Step::new("proof", proof(cargo, filter)),
+        Step::new("licences", licences(cargo)),
     ];
     run_all("check", steps)
 }
@@ -91,7 +75,18 @@ fn proof(cargo: &Cargo<'_>, filter: &[OsString]) -> Action {
     if filter.is_empty() {
         Action::Run(cargo.plain(&["xtask", "prove", "--quick", "kills", "quota", "disks", "terminals"]))
     } else {
-        Action::Skip("only some tests were chosen")
+        Action::Skip("only some tests were chosen".to_owned())
+    }
+}
+
+/// Returns the command for the checks of the Python package.
+fn python(cargo: &Cargo<'_>, filter: &[OsString]) -> Action {
+    if !filter.is_empty() {
+        return Action::Skip("only some tests were chosen".to_owned());
+    }
+    match python::find() {
+        Ok(_) => Action::Run(cargo.plain(&["xtask", "python"])),
+        Err(reason) => Action::Skip(reason.to_string()),
     }
 }
 
@@ -115,57 +110,8 @@ fn licences(cargo: &Cargo<'_>) -> Action {
             "sources",
         ]))
     } else {
-        Action::Skip("cargo-deny is not installed (cargo install cargo-deny)")
+        Action::Skip("cargo-deny is not installed (cargo install cargo-deny)".to_owned())
     }
-}
-
-fn run_all(task: &str, steps: Vec<Step>) -> Result<ExitCode, Failure> {
-    let begun = Instant::now();
-    let count = steps.len();
-    let mut passed: Vec<&str> = Vec::new();
-    let mut skipped: Vec<&str> = Vec::new();
-    for Step { name, action } in steps {
-        let mut command = match action {
-            Action::Run(command) => command,
-            Action::Skip(reason) => {
-                eprintln!("==> {name}\nskipped: {reason}");
-                skipped.push(name);
-                continue;
-            }
-        };
-        eprintln!("==> {name}: {}", shown(&command));
-        let step_begun = Instant::now();
-        let status = command.status().map_err(|error| cargo::cannot_run(&error))?;
-        let seconds = step_begun.elapsed().as_secs_f64();
-        if !status.success() {
-            eprintln!("==> {name}: failed after {seconds:.1} s ({status})");
-            eprintln!(
-                "{task}: FAILED at {name}; passed before it: {}; {} of {count} steps not run",
-                listed(&passed),
-                count - passed.len() - skipped.len() - 1
-            );
-            return Ok(cargo::exit_code(status));
-        }
-        eprintln!("==> {name}: passed in {seconds:.1} s");
-        passed.push(name);
-    }
-    eprintln!(
-        "{task}: passed in {:.1} s: {}; skipped: {}",
-        begun.elapsed().as_secs_f64(),
-        listed(&passed),
-        listed(&skipped)
-    );
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Formats a command as typed in a shell, without the path of cargo.
-fn shown(command: &Command) -> String {
-    let args = command.get_args().map(|arg| arg.to_string_lossy());
-    std::iter::once("cargo".into()).chain(args).collect::<Vec<_>>().join(" ")
-}
-
-fn listed(names: &[&str]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Project tasks, such as `cargo xtask demo`, `cargo xtask check` and `cargo xtask prove`.
 //!
 //! The purpose of xtask is to avoid compiling DuckDB. [`engine`] finds or fetches a prebuilt library, and [`cargo`]
-//! runs cargo with the environment to link against it. The tasks are thin wrappers around the two; only [`bench`] and
-//! [`prove`] also run the resulting programs. Messages go to stderr; stdout is left to the command that is run.
+//! runs cargo with the environment to link against it. The tasks are thin wrappers around the two; only [`bench`],
+//! [`prove`], [`python`] and [`wheel`] also run the resulting programs. Messages go to stderr; stdout is left to the command that is run.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "xtask is a terminal program")]
 
 mod args;
@@ -18,7 +18,10 @@ mod npm;
 mod paths;
 mod platform;
 mod prove;
+mod python;
 mod recording;
+mod steps;
+mod wheel;
 mod work_dir;
 
 use std::ffi::OsString;
@@ -29,6 +32,7 @@ use crate::cargo::Cargo;
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::paths::Paths;
+use crate::wheel::WheelEngine;
 
 /// Exit code for invalid arguments.
 const EXIT_USAGE: u8 = 2;
@@ -56,7 +60,10 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let places = Paths::find()?;
-    let engine = engine::find(&places)?;
+    let engine = match task {
+        Task::Wheel(WheelEngine::Bundled) => Engine::FromSource,
+        _ => engine::find(&places)?,
+    };
     if task == Task::Engine {
         return print_engine(&engine);
     }
@@ -71,6 +78,8 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Check { filter } => check::check(&cargo, &filter),
         Task::Bench(wanted) => bench::bench(&cargo, &places, &wanted),
         Task::Prove(wanted) => prove::prove(&cargo, &places, &wanted),
+        Task::Python(wanted) => python::python(&cargo, &places, &wanted),
+        Task::Wheel(engine) => wheel::wheel(&cargo, &places, engine),
         Task::Recording => recording::record(&cargo, &places),
         Task::Test(test_args) => check::test(&cargo, &test_args),
         Task::Help | Task::Engine => unreachable!("answered above"),

@@ -35,6 +35,11 @@ impl Paths {
     pub(crate) fn engines(&self) -> PathBuf {
         self.target.join("duckdb-engine")
     }
+
+    /// Returns the directory for virtual environments and assembled Python packages.
+    pub(crate) fn python(&self) -> PathBuf {
+        self.target.join("python")
+    }
 }
 
 /// Returns an environment variable; an empty one counts as unset.

@@ -11,6 +11,7 @@ use std::process::{Command, ExitCode};
 use crate::cargo::{Cargo, KILL_POINTS, cannot_run, exit_code};
 use crate::failure::Failure;
 use crate::paths::Paths;
+use crate::python;
 use crate::work_dir::WorkDir;
 
 use options::Program;
@@ -20,6 +21,7 @@ pub(crate) use options::Wanted;
 pub(crate) fn prove(cargo: &Cargo<'_>, places: &Paths, wanted: &Wanted) -> Result<ExitCode, Failure> {
     let mut work_dir = WorkDir::enter(places, "prove")?;
     let mut commands = if cargo.has("nextest") { nextest(cargo, wanted) } else { cargo_test(cargo, wanted) };
+    commands.extend(python(cargo, wanted));
     commands.extend(fuzz(cargo, wanted, &work_dir));
     let mut failed = None;
     for mut command in commands {
@@ -52,7 +54,7 @@ fn nextest(cargo: &Cargo<'_>, wanted: &Wanted) -> Vec<Command> {
     let filters = wanted.parts.iter().filter_map(|part| match part.program {
         Program::Library => Some(format!("(package(mixpanel-data) and test(/^({})$/))", part.tests)),
         Program::Mp => Some(format!("(binary(prove) and test(/^({})::/))", part.tests)),
-        Program::Fuzz => None,
+        Program::Python | Program::Fuzz => None,
     });
     let filters: Vec<String> = filters.collect();
     if filters.is_empty() {
@@ -61,6 +63,23 @@ fn nextest(cargo: &Cargo<'_>, wanted: &Wanted) -> Vec<Command> {
     let mut command = cargo.building(&["nextest", "run", "--workspace", "--lib", "--test", "prove"]);
     command.args(KILL_POINTS).args(["--profile", "prove", "-E", &filters.join(" or ")]);
     vec![command]
+}
+
+/// Returns the commands for the long tests of the Python package, which need packages of their own.
+fn python(cargo: &Cargo<'_>, wanted: &Wanted) -> Vec<Command> {
+    let tests: Vec<&str> =
+        wanted.parts.iter().filter(|part| part.program == Program::Python).flat_map(|part| part.names()).collect();
+    if let (false, Err(reason)) = (tests.is_empty(), python::find()) {
+        eprintln!("prove: SKIPPED: the Python package: {reason}");
+        return Vec::new();
+    }
+    let of = |tests: &str| {
+        let requirements = if tests == "sources" { python::SOURCES } else { python::DUCKDB_2 };
+        let mut command = cargo.plain(&["xtask", "python", "--requirements", requirements, "--"]);
+        command.arg(format!("tests/{tests}")).env(python::SLOW, "1");
+        command
+    };
+    tests.into_iter().map(of).collect()
 }
 
 /// Returns the commands for the fuzz targets. New inputs go into the working directory, not into the corpus.

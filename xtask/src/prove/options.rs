@@ -28,6 +28,8 @@ pub(super) enum Program {
     Library,
     /// `crates/mp/tests/prove`.
     Mp,
+    /// pytest.
+    Python,
     /// The targets of `cargo fuzz`.
     Fuzz,
 }
@@ -38,7 +40,8 @@ pub(super) struct Part {
     /// The name on the command line.
     pub(super) name: &'static str,
     pub(super) program: Program,
-    /// The library tests, the modules in `crates/mp/tests/prove` or the fuzz targets, separated by `|`.
+    /// The library tests, the modules in `crates/mp/tests/prove`, the files or directories in `python/tests` or the fuzz
+    /// targets, separated by `|`.
     pub(super) tests: &'static str,
     /// Whether the part runs by default: without `--quick`, and with it.
     usual: (bool, bool),
@@ -64,14 +67,16 @@ const SEEDS_TESTS: &str = "fetch::simulation::seeds_tests::seeds_hold|\
 const MUTANTS_TESTS: &str = "fetch::simulation::mutants_tests::every_mutant_is_found|\
      fetch::simulation::slices::mutants_tests::every_mutant_of_slices_is_found";
 
-/// All parts. `cargo xtask test` already runs `mutants`; `instructions` and `fuzz` have no quick form.
-pub(super) static PARTS: [Part; 8] = [
+/// All parts. `cargo xtask test` already runs `mutants`; `instructions`, `python` and `fuzz` have no
+/// quick form.
+pub(super) static PARTS: [Part; 9] = [
     part("simulation", Program::Library, SEEDS_TESTS, (true, true)),
     part("kills", Program::Mp, "kills|torn", (true, true)),
     part("quota", Program::Mp, "quota", (true, true)),
     part("disks", Program::Mp, "disks|injections", (true, true)),
     part("terminals", Program::Mp, "terminals", (true, true)),
     part("instructions", Program::Mp, "instructions", (true, false)),
+    part("python", Program::Python, "sources|test_two_engines.py", (true, false)),
     part("fuzz", Program::Fuzz, "json", (true, false)),
     part("mutants", Program::Library, MUTANTS_TESTS, (false, false)),
 ];
