@@ -1,0 +1,231 @@
+"""What the sources for dlt and for Spark have in common."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from mixpanel_data import Workspace
+
+PROFILES_SQL = "SELECT distinct_id, CAST(properties AS VARCHAR) AS properties, last_seen FROM profiles"
+EVENTS_SQL = (
+    "SELECT event_name, event_time, distinct_id, insert_id, CAST(properties AS VARCHAR) AS properties FROM events"
+)
+
+log = logging.getLogger("mixpanel_data")
+
+# Environment variables belong to the whole process, and sources may run in several threads.
+_environment = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Login:
+    """Whose data to read: an account of the config file, or a service account's user name and secret."""
+
+    account: str | None = None
+    project_id: str | None = None
+    region: str | None = None
+    username: str | None = None
+    secret: str | None = field(default=None, repr=False)
+
+    def check(self) -> None:
+        """Checks that the parts belong together.
+
+        Raises:
+            ValueError: If a part is missing or too much.
+        """
+        if (self.username is None) != (self.secret is None):
+            raise ValueError("`username` and `secret` must be given together")
+        if self.username is not None and self.account is not None:
+            raise ValueError("give either `account`, or `username` and `secret`")
+        if self.username is not None and self.project_id is None:
+            raise ValueError("`username` and `secret` require a project")
+
+    @contextmanager
+    def workspace(self) -> Iterator[tuple[Workspace, str]]:
+        """Opens a temporary workspace, and returns it with the id of its project."""
+        from mixpanel_data import Workspace
+
+        self.check()
+        with ExitStack() as stack:
+            with self._in_environment():
+                workspace = stack.enter_context(
+                    Workspace.ephemeral(account=self.account, project_id=self.project_id, region=self.region)
+                )
+                # Also makes sure that the credentials are read while the environment has them.
+                project_id = str(workspace.info().project_id)
+            yield workspace, project_id
+
+    def project(self) -> str:
+        """Returns the id of the project."""
+        with self.workspace() as (_, project_id):
+            return project_id
+
+    @contextmanager
+    def _in_environment(self) -> Iterator[None]:
+        """Puts an explicit user name and secret where a workspace looks for them."""
+        values: dict[str, str | None] = {}
+        if self.username is not None:
+            values = {
+                "MP_ACCOUNT": None,
+                "MP_USERNAME": self.username,
+                "MP_SECRET": self.secret,
+                "MP_PROJECT_ID": self.project_id,
+                "MP_REGION": self.region or "us",
+            }
+        with _environment:
+            before = {name: os.environ.get(name) for name in values}
+            try:
+                _set_environment(values)
+                yield
+            finally:
+                _set_environment(before)
+
+
+def _set_environment(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@dataclass(frozen=True)
+class Span:
+    """A range of days; both are included."""
+
+    first: date
+    last: date
+
+    def days(self) -> list[date]:
+        """Returns each day."""
+        return [self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1)]
+
+    def pieces(self, length: int) -> list[Span]:
+        """Splits it into spans of at most this many days."""
+        days = self.days()
+        return [Span(days[at], days[min(at + length, len(days)) - 1]) for at in range(0, len(days), length)]
+
+
+def parse_day(text: str, today: date) -> date:
+    """Reads a day: YYYY-MM-DD, `today`, `yesterday`, or days ago such as `7d`.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    words = {"today": 0, "yesterday": 1}
+    if text in words:
+        return today - timedelta(days=words[text])
+    if text.endswith("d") and text[:-1].isdecimal():
+        return today - timedelta(days=int(text[:-1]))
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise ValueError(f"`{text}` is not a day; use YYYY-MM-DD, today, yesterday, or days ago such as 7d") from None
+
+
+def today_in(time_zone: str | None) -> date:
+    """Returns the current day of a project in this time zone, UTC by default."""
+    return datetime.now(ZoneInfo(time_zone or "UTC")).date()
+
+
+def fetch_events(workspace: Workspace, span: Span, options: Mapping[str, Any]) -> None:
+    """Fetches the events of some days into the table `events`.
+
+    A table, rather than a stream, because only the load removes the duplicates that Mixpanel exports.
+
+    Raises:
+        MixpanelDataError: If a day could not be fetched.
+    """
+    result = workspace.fetch_events(
+        "events",
+        from_date=span.first.isoformat(),
+        to_date=span.last.isoformat(),
+        parallel=True,
+        progress=False,
+        **options,
+    )
+    if result.has_failures:
+        days = ", ".join(f"{first} to {last}" for first, last in result.failed_date_ranges)
+        raise _incomplete(f"could not fetch the events of {days}")
+    _warn_about_rejects(result.rejected, "events")
+
+
+def fetch_profiles(workspace: Workspace, options: Mapping[str, Any]) -> None:
+    """Fetches profiles into the table `profiles`.
+
+    Raises:
+        MixpanelDataError: If a page could not be fetched.
+    """
+    result = workspace.fetch_profiles("profiles", parallel=True, progress=False, **options)
+    if result.failed_page_indices:
+        raise _incomplete(f"could not fetch these pages of profiles: {list(result.failed_page_indices)}")
+    if result.has_failures:
+        raise _incomplete(f"{result.shortfall} of the profiles that Mixpanel announced are missing")
+    _warn_about_rejects(result.rejected, "profiles")
+
+
+def _incomplete(what: str) -> Exception:
+    """Returns the error for a partial fetch, because what is missing would look as if it was deleted."""
+    from mixpanel_data.exceptions import IncompleteError
+
+    return IncompleteError(f"{what}; nothing was passed on")
+
+
+def _warn_about_rejects(rejected: int, what: str) -> None:
+    if rejected:
+        log.warning("%d records are not %s and were left out; `mp fetch %s` lists them", rejected, what, what)
+
+
+def event_schema() -> pyarrow.Schema:
+    """Returns the columns of events."""
+    import pyarrow
+
+    text = pyarrow.string()
+    return pyarrow.schema(
+        [
+            pyarrow.field("event_name", text, nullable=False),
+            pyarrow.field("event_time", pyarrow.timestamp("us", "UTC"), nullable=False),
+            pyarrow.field("distinct_id", text, nullable=False),
+            pyarrow.field("insert_id", text, nullable=False),
+            pyarrow.field("properties", text),
+        ]
+    )
+
+
+def profile_schema() -> pyarrow.Schema:
+    """Returns the columns of profiles."""
+    import pyarrow
+
+    return pyarrow.schema(
+        [
+            pyarrow.field("distinct_id", pyarrow.string(), nullable=False),
+            pyarrow.field("properties", pyarrow.string()),
+            # Mixpanel sends no time zone with it.
+            pyarrow.field("last_seen", pyarrow.timestamp("us", "UTC")),
+        ]
+    )
+
+
+def batches(workspace: Workspace, sql: str, schema: pyarrow.Schema) -> Iterator[pyarrow.RecordBatch]:
+    """Runs a query and yields its rows in batches with exactly these columns."""
+    import pyarrow
+
+    for batch in pyarrow.RecordBatchReader.from_stream(workspace.query(sql)):
+        if batch.num_rows:
+            yield batch.cast(schema)
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Returns the options that are not None, so that the others keep the defaults of the fetch."""
+    return {name: value for name, value in options.items() if value is not None}

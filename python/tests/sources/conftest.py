@@ -1,0 +1,75 @@
+"""Fixtures of the sources for dlt and Spark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from .mixpanel_servers import Router, Simulator
+
+ACCOUNTS = """\
+default = "first"
+
+[accounts.first]
+username = "simulator"
+secret = "simulator-secret"
+project_id = "1001"
+region = "us"
+
+[accounts.second]
+username = "simulator"
+secret = "simulator-secret"
+project_id = "1002"
+region = "us"
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes minutes, so it runs only with `-m slow` or MP_SLOW=1")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get("MP_SLOW") == "1" or config.getoption("-m") == "slow":
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow; run it with `-m slow` or MP_SLOW=1"))
+
+
+@pytest.fixture
+def simulate() -> Iterator[Callable[..., Simulator]]:
+    """Starts simulators, and stops them after the test."""
+    started: list[Simulator] = []
+
+    def start(*options: str) -> Simulator:
+        started.append(Simulator(*options))
+        return started[-1]
+
+    yield start
+    for simulator in started:
+        simulator.stop()
+
+
+@pytest.fixture
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Router]]:
+    """Serves simulators as the projects 1001 and 1002 of the accounts `first` and `second`."""
+    home = tmp_path / "home"
+    home.mkdir()
+    accounts = home / "accounts.toml"
+    accounts.write_text(ACCOUNTS)
+    accounts.chmod(0o600)
+    for name in [name for name in os.environ if name.startswith("MP_") and name not in ("MP_SLOW", "MP_TEST_COMMAND")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MP_HOME", str(home))
+    routers: list[Router] = []
+
+    def start(*simulators: Simulator) -> Router:
+        routers.append(Router({str(1001 + at): simulator for at, simulator in enumerate(simulators)}))
+        monkeypatch.setenv("MP_BASE_URL", routers[-1].address)
+        return routers[-1]
+
+    yield start
+    for router in routers:
+        router.stop()

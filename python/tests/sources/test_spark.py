@@ -1,0 +1,230 @@
+"""The data source of Spark, with Spark itself and with Sail."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from .mixpanel_servers import Event, Router, Simulator, canonical, days_ago, stored
+
+pyarrow = pytest.importorskip("pyarrow")
+pyspark = pytest.importorskip("pyspark")
+pytest.importorskip("pyspark.sql.datasource")
+
+Simulate = Callable[..., Simulator]
+Serve = Callable[..., Router]
+
+EVENTS = "per-day=400 duplicates=0.05 conflicts=0.02 without-insert-id=0.02"
+
+
+@pytest.fixture(params=["spark", "sail"])
+def engine(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    if name == "sail":
+        pytest.importorskip("pysail")
+        pytest.importorskip("grpc")
+    return name
+
+
+class Read:
+    """What an engine read."""
+
+    def __init__(self, engine: str, folder: Path, condition: str = "", **options: str) -> None:
+        import pyarrow.parquet
+
+        file = folder / "read.parquet"
+        script = Path(__file__).with_name("read_with_spark.py")
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "PYSPARK_PYTHON": sys.executable,
+        }
+        words = [sys.executable, str(script), engine, json.dumps(options), condition, str(file)]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
+        self.plans = done.stdout
+        assert done.returncode == 0, done.stdout + done.stderr
+        self.table = pyarrow.parquet.read_table(file)
+
+    def events(self, project: str) -> Counter[Event]:
+        """Returns the events of a project in the form of `Simulator.events`."""
+        rows = [row for row in self.table.to_pylist() if row["project_id"] == project]
+        return Counter(
+            stored(
+                row["event_name"],
+                round(row["event_time"].timestamp() * 1000),
+                row["distinct_id"],
+                row["insert_id"],
+                row["properties"],
+            )
+            for row in rows
+        )
+
+
+@pytest.mark.slow
+def test_thirty_days_of_two_projects_are_the_exact_set_within_the_quota(
+    engine: str, simulate: Simulate, serve: Serve, tmp_path: Path
+) -> None:
+    first = simulate("--profiles", "300", "--events", EVENTS)
+    second = simulate("--profiles", "300", "--events", EVENTS, "--seed", "5")
+    router = serve(first, second)
+    read = Read(engine, tmp_path, **{"from": "29d", "to": "today", "accounts": "first,second"})
+
+    days = (days_ago(29), days_ago(0))
+    for project, simulator in (("1001", first), ("1002", second)):
+        expected = simulator.events(*days)
+        assert expected.total() > 30 * 300
+        assert read.events(project) == expected
+    assert read.table.num_rows == sum(simulator.events(*days).total() for simulator in (first, second))
+
+    assert Counter(asked.project for asked in router.exports()) == {"1001": 30, "1002": 30}
+    assert {asked.at_once for asked in router.exports()} <= {1, 2, 3, 4}
+    for project in ("1001", "1002"):
+        # Mixpanel allows three a second. The tolerance is what the requests may be delayed on their way.
+        at = [asked.at for asked in router.requests if asked.project == project and "/export" in asked.path]
+        assert all(later - earlier > 0.8 for earlier, later in zip(at, at[3:], strict=False))
+    assert "event_time:timestamp," in read.plans
+
+
+@pytest.mark.slow
+def test_profiles_and_credentials_in_options(
+    engine: str, simulate: Simulate, serve: Serve, tmp_path: Path
+) -> None:
+    first, second = simulate("--profiles", "1500", "--page-size", "2000"), simulate("--profiles", "700", "--seed", "2")
+    router = serve(first, second)
+    (tmp_path / "home" / "accounts.toml").unlink()
+    options = {"username": "simulator", "secret": "simulator-secret", "projects": "1001, 1002", "region": "us"}
+    read = Read(engine, tmp_path, table="profiles", **options)
+    for project, simulator in (("1001", first), ("1002", second)):
+        rows = [row for row in read.table.to_pylist() if row["project_id"] == project]
+        found = {row["distinct_id"]: canonical(row["properties"]) for row in rows}
+        assert found == simulator.profiles() and len(rows) == len(found)
+    assert {asked.project for asked in router.requests} == {"1001", "1002"}
+    assert "simulator-secret" not in read.plans
+
+
+@pytest.mark.slow
+def test_a_filter_on_the_name_is_sent_to_mixpanel_from_spark_4_1_on(
+    engine: str, simulate: Simulate, serve: Serve, tmp_path: Path
+) -> None:
+    simulator = simulate("--profiles", "300", "--events", EVENTS)
+    router = serve(simulator)
+    options = {"from": "2d", "to": "1d", "where": 'properties["plan"] == "growth"'}
+    read = Read(engine, tmp_path, "event_name = 'Search' AND distinct_id > '8'", **options)
+    assert read.events("1001") == Counter(
+        {
+            event: count
+            for event, count in simulator.events(days_ago(2), days_ago(1)).items()
+            if event[0] == "Search" and event[2] > "8" and '"plan": "growth"' in event[4]
+        }
+    )
+    has_filters = tuple(int(part) for part in pyspark.__version__.split(".")[:2]) >= (4, 1)
+    assert all(("Search" in asked.path) == has_filters for asked in router.exports())
+    assert len(router.exports()) == 2
+
+
+@pytest.mark.slow
+def test_a_day_that_cannot_be_fetched_fails_the_read(
+    engine: str, simulate: Simulate, serve: Serve, tmp_path: Path
+) -> None:
+    serve(simulate("--export-fault", f"days={days_ago(2)} status=400"))
+    with pytest.raises(AssertionError, match="400"):
+        Read(engine, tmp_path, **{"from": "3d", "to": "1d"})
+
+
+def reader_of(options: dict[str, str]) -> Any:
+    from mixpanel_data.spark import MixpanelDataSource
+
+    # The schema is not used, and Sail passes one of another type.
+    source: Any = MixpanelDataSource(options)
+    return source.reader(None)
+
+
+def partitions(**options: str) -> list[tuple[int, str]]:
+    reader = pickle.loads(pickle.dumps(reader_of(options)))
+    parts = pickle.loads(pickle.dumps(reader.partitions()))
+    return [(part.project, f"{part.span.first}/{part.span.last}" if part.span else "") for part in parts]
+
+
+def test_partitions_are_projects_and_days() -> None:
+    assert partitions(**{"from": "2026-01-30", "to": "2026-02-01", "accounts": "a,b"}) == [
+        (0, "2026-01-30/2026-01-30"),
+        (1, "2026-01-30/2026-01-30"),
+        (0, "2026-01-31/2026-01-31"),
+        (1, "2026-01-31/2026-01-31"),
+        (0, "2026-02-01/2026-02-01"),
+        (1, "2026-02-01/2026-02-01"),
+    ]
+    assert partitions(**{"from": "2026-01-01", "to": "2026-01-05", "chunkDays": "2", "account": "a"}) == [
+        (0, "2026-01-01/2026-01-02"),
+        (0, "2026-01-03/2026-01-04"),
+        (0, "2026-01-05/2026-01-05"),
+    ]
+    assert partitions(table="profiles", projects='1, 2, "2"', account="a") == [(0, ""), (1, "")]
+    assert len(partitions(**{"from": "yesterday", "to": "2999-01-01"})) == 2, "there are no days after today"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "`from` is missing"),
+        ({"from": "soon"}, "`soon` is not a day"),
+        ({"from": "today", "to": "3d"}, "is after the last one"),
+        ({"from": "today", "chunkDays": "0"}, "1 to 100"),
+        ({"from": "today", "form": "json"}, "has no option `form`"),
+        ({"table": "people"}, "must be `events` or `profiles`"),
+        ({"table": "profiles", "from": "today"}, "does not apply to profiles"),
+        ({"from": "today", "secret": "hidden"}, "given together"),
+        ({"from": "today", "secret": "hidden", "username": "me"}, "require a project"),
+        ({"from": "today", "accounts": "a,b", "projects": "1"}, "requires a single account"),
+    ],
+)
+def test_wrong_options_are_refused_without_showing_the_secret(options: dict[str, str], message: str) -> None:
+    from mixpanel_data.spark import MixpanelDataSource
+
+    with pytest.raises(ValueError, match=message) as error:
+        MixpanelDataSource(options).schema()
+    assert "hidden" not in str(error.value)
+
+
+def test_no_representation_shows_the_secret() -> None:
+    reader = reader_of({"from": "today", "username": "me", "secret": "hidden", "projects": "1"})
+    assert "hidden" not in repr((reader._request, reader.partitions(), vars(reader)))
+
+
+def test_names_of_a_filter_narrow_the_option() -> None:
+    reader = reader_of({"from": "today", "events": "a,b,c"})
+    if not hasattr(reader, "pushFilters"):
+        pytest.skip("requires PySpark 4.1")
+    filters: Any = importlib.import_module("pyspark.sql.datasource")
+    conditions = [filters.In(("event_name",), ("b", "c", "d")), filters.EqualTo(("distinct_id",), "a")]
+    assert list(reader.pushFilters(conditions)) == conditions
+    assert reader._events == ("b", "c")
+    list(reader.pushFilters([filters.EqualTo(("event_name",), "x")]))
+    assert reader.partitions() == [] and list(reader.read(None)) == []
+
+
+def test_days() -> None:
+    from mixpanel_data._sources import Span, parse_day
+
+    today = date(2026, 3, 1)
+    assert [parse_day(text, today).isoformat() for text in ("today", "yesterday", "7d", "2024-02-29")] == [
+        "2026-03-01",
+        "2026-02-28",
+        "2026-02-22",
+        "2024-02-29",
+    ]
+    for text in ("", "d", "-1d", "2026-02-30", "2026-1-1x"):
+        with pytest.raises(ValueError, match="is not a day"):
+            parse_day(text, today)
+    span = Span(date(2026, 2, 27), date(2026, 3, 2))
+    assert [(piece.first.day, piece.last.day) for piece in span.pieces(3)] == [(27, 1), (2, 2)]
