@@ -1,0 +1,68 @@
+"""Fixtures: servers, and workspaces that use them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from simulator import OPTIONS, Simulator, start
+
+import mixpanel_data as mp
+
+Simulate = Callable[..., Simulator]
+
+
+@pytest.fixture(scope="session")
+def simulators() -> Iterator[dict[tuple[str, ...], Simulator]]:
+    """The running servers by their options."""
+    running: dict[tuple[str, ...], Simulator] = {}
+    yield running
+    for simulator in running.values():
+        simulator.stop()
+
+
+@pytest.fixture
+def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An MP_HOME of the test's own, so that neither accounts nor quotas are those of other tests."""
+    for name in [name for name in os.environ if name.startswith("MP_")]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("MP_HOME", str(home))
+    monkeypatch.setenv("HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def simulate(
+    monkeypatch: pytest.MonkeyPatch, isolated: Path, simulators: dict[tuple[str, ...], Simulator]
+) -> Iterator[Simulate]:
+    """Makes the test use a server with these options; `fresh` ones are not shared with other tests."""
+    own: list[Simulator] = []
+
+    def use(*options: str, fresh: bool = False) -> Simulator:
+        if fresh:
+            simulator = start(*options)
+            own.append(simulator)
+        else:
+            if options not in simulators:
+                simulators[options] = start(*options)
+            simulator = simulators[options]
+        for name, value in simulator.variables.items():
+            if name != "MP_HOME":
+                monkeypatch.setenv(name, value)
+        return simulator
+
+    yield use
+    for simulator in own:
+        simulator.stop()
+
+
+@pytest.fixture
+def ws(simulate: Simulate, tmp_path: Path) -> Iterator[mp.Workspace]:
+    """A workspace whose server has 10 pages of profiles and 200 events a day."""
+    simulate(*OPTIONS)
+    with mp.Workspace(path=tmp_path / "test.db") as workspace:
+        yield workspace

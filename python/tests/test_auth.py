@@ -1,0 +1,229 @@
+"""Credentials, and the accounts file."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import logging
+import pickle
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixpanel_data import _core, auth
+from mixpanel_data.auth import AccountInfo, ConfigManager, Credentials, SecretStr
+from mixpanel_data.exceptions import (
+    AccountExistsError,
+    AccountNotFoundError,
+    ConfigError,
+    InvalidInputError,
+    MixpanelDataError,
+)
+
+SECRET = "hunter2-\N{SNOWMAN}"
+
+
+def credentials(**changes: Any) -> Credentials:
+    return Credentials(**{"username": "u", "secret": SECRET, "project_id": "12345", "region": "us"} | changes)
+
+
+class OfPydantic:
+    """Has the method of pydantic's type of the same name."""
+
+    def get_secret_value(self) -> str:
+        return SECRET
+
+
+@pytest.mark.parametrize("given", [SECRET, SecretStr(SECRET), OfPydantic()])
+def test_secrets_are_never_shown(given: Any) -> None:
+    account = credentials(secret=given)
+    assert account.secret.get_secret_value() == SECRET
+    shown = [repr(account), str(account), f"{account}", repr(account.secret), str(account.secret)]
+    logged = logging.LogRecord("name", logging.INFO, "path", 0, "%s", (account,), None)
+    shown += [repr([account]), "%s" % account.secret, logged.getMessage()]
+    assert not [text for text in shown if SECRET in text or "hunter" in text]
+    assert "username='u'" in repr(account)
+    with pytest.raises(TypeError):
+        json.dumps(account.secret)
+
+
+@pytest.mark.parametrize("value", [SecretStr(SECRET), credentials()])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_secrets_cannot_be_pickled(value: object, protocol: int) -> None:
+    with pytest.raises(TypeError) as caught:
+        pickle.dumps(value, protocol)
+    assert "account" in str(caught.value)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_secrets_are_values() -> None:
+    assert SecretStr("a") == SecretStr("a") != SecretStr("b")
+    assert SecretStr("a") != "a"
+    assert len({SecretStr("a"), SecretStr("a"), SecretStr("b")}) == 2
+    assert len(SecretStr("abc")) == 3
+    assert SecretStr("\udcff") == SecretStr("\udcff")
+    assert str(SecretStr("")) == ""
+    assert str(SecretStr("a")) == str(SecretStr("abcdefghijklmnop"))
+    secret = SecretStr("a")
+    assert copy.copy(secret) is copy.deepcopy(secret) is secret
+    for name in ("_secret", "other"):
+        with pytest.raises(AttributeError):
+            setattr(secret, name, "b")
+
+
+def test_credentials_are_immutable_values() -> None:
+    account = credentials()
+    assert account == credentials()
+    assert account != credentials(secret="other")
+    assert copy.deepcopy(account) == account
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        account.region = "eu"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("region", ["us", "EU", "In", " in "])
+def test_regions_are_normalized(region: str) -> None:
+    assert credentials(region=region).region == region.strip().lower()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"region": "uk"}, "unknown region 'uk': use us, eu or in"),
+        ({"region": ""}, "unknown region ''"),
+        ({"region": None}, "unknown region None"),
+        ({"username": " "}, "the username of the credentials is empty"),
+        ({"username": "", "project_id": ""}, "the username and the project_id of the credentials is empty"),
+        ({"secret": ""}, "the secret of the credentials is empty"),
+    ],
+)
+def test_unusable_credentials(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        credentials(**changes)
+    assert isinstance(caught.value, ValueError)
+    assert str(caught.value).startswith(message)
+
+
+class FakeCore:
+    """The accounts of the native module, in memory, and the calls that were made."""
+
+    class CoreError(Exception):
+        pass
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.result: Any = None
+        self.error: dict[str, Any] | None = None
+
+    def accounts(self, name: str, arguments: str) -> str:
+        self.calls.append((name, json.loads(arguments)))
+        if self.error is not None:
+            raise self.CoreError(json.dumps(self.error))
+        return json.dumps(self.result)
+
+
+@pytest.fixture
+def core(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCore]:
+    fake = FakeCore()
+    monkeypatch.setattr(auth, "_core", fake)
+    yield fake
+
+
+ACCOUNT = {"name": "a", "username": "u", "project_id": "1", "region": "eu", "is_default": True}
+
+
+def test_results_of_the_native_module_become_values(core: FakeCore) -> None:
+    manager = ConfigManager()
+    core.result = [ACCOUNT | {"of_a_newer_library": 1}]
+    assert manager.list_accounts() == [AccountInfo("a", "u", "1", "eu", True)]
+    core.result = ACCOUNT
+    account = manager.get_account("a")
+    assert account.to_dict() == ACCOUNT
+    assert pickle.loads(pickle.dumps(account)) == account
+    core.result = {"username": "u", "secret": SECRET, "project_id": "1", "region": "eu", "account": "a"}
+    assert manager.resolve_credentials() == credentials(project_id="1", region="eu")
+    manager.resolve_credentials("a")
+    core.result = {"path": "/home/u/.mp/accounts.toml"}
+    assert manager.config_path == Path("/home/u/.mp/accounts.toml")
+    names = [("list", {}), ("get", {"name": "a"}), ("resolve", {}), ("resolve", {"account": "a"}), ("path", {})]
+    assert core.calls == names
+
+
+@pytest.mark.parametrize("path", ["accounts.toml", Path("accounts.toml")])
+def test_every_call_names_the_file(core: FakeCore, path: str | Path) -> None:
+    manager = ConfigManager(config_path=path)
+    assert manager.config_path == Path("accounts.toml")
+    manager.add_account("a", "u", SecretStr(SECRET), "1", "EU")
+    manager.set_default("a")
+    manager.remove_account(name="a")
+    given = {"name": "a", "username": "u", "secret": SECRET, "project_id": "1", "region": "eu"}
+    expected = [("add", given), ("set_default", {"name": "a"}), ("remove", {"name": "a"})]
+    assert core.calls == [(name, arguments | {"config_path": "accounts.toml"}) for name, arguments in expected]
+
+
+def test_a_wrong_region_is_reported_before_anything_is_called(core: FakeCore) -> None:
+    with pytest.raises(ValueError, match="use us, eu or in"):
+        ConfigManager().add_account("a", "u", SECRET, "1", "uk")
+    assert core.calls == []
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "kind"),
+    [
+        ("ACCOUNT_EXISTS", {"account_name": "a"}, AccountExistsError),
+        ("ACCOUNT_NOT_FOUND", {"account_name": "a", "available_accounts": ["b"]}, AccountNotFoundError),
+        ("CONFIG_ERROR", {}, ConfigError),
+        ("INVALID_INPUT", {}, InvalidInputError),
+    ],
+)
+def test_errors_of_the_native_module_become_exceptions(
+    core: FakeCore, code: str, details: dict[str, Any], kind: type[MixpanelDataError]
+) -> None:
+    core.error = {"code": code, "message": "why", "details": details, "hint": "do this"}
+    with pytest.raises(kind) as caught:
+        ConfigManager().add_account("a", "u", SECRET, "1", "us")
+    error = caught.value
+    assert (error.details, error.message, error.__notes__) == (details, "why", ["hint: do this"])
+    # The native error is not shown as well.
+    assert error.__suppress_context__
+    assert SECRET not in "".join(traceback.format_exception(error))
+
+
+@pytest.mark.skipif(not hasattr(_core, "accounts"), reason="the native module has no accounts")
+def test_the_accounts_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MP_ACCOUNT", "MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID", "MP_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "new" / "accounts.toml"
+    manager = ConfigManager(config_path=path)
+    assert manager.list_accounts() == []
+    with pytest.raises(ConfigError):
+        manager.resolve_credentials()
+    manager.add_account("first", "user.1", SECRET, "12345", "eu")
+    manager.add_account(name="second", username="user.2", secret="other", project_id="67890", region="US")
+    assert path.stat().st_mode & 0o077 == 0
+    assert [(account.name, account.is_default) for account in manager.list_accounts()] == [
+        ("first", True),
+        ("second", False),
+    ]
+    with pytest.raises(AccountExistsError) as exists:
+        manager.add_account("first", "user.3", SECRET, "12345", "eu")
+    assert exists.value.account_name == "first"
+    with pytest.raises(AccountNotFoundError) as missing:
+        manager.get_account("third")
+    assert (missing.value.account_name, missing.value.available_accounts) == ("third", ["first", "second"])
+    assert manager.resolve_credentials() == credentials(username="user.1", region="eu")
+    assert manager.resolve_credentials("second").secret == SecretStr("other")
+    manager.set_default("second")
+    assert ConfigManager(path).get_account("second").is_default
+    manager.remove_account("second")
+    assert [(account.name, account.is_default) for account in manager.list_accounts()] == [("first", True)]
+    for name, value in {"MP_USERNAME": "env", "MP_SECRET": "s", "MP_PROJECT_ID": "1", "MP_REGION": "in"}.items():
+        monkeypatch.setenv(name, value)
+    assert manager.resolve_credentials() == Credentials("env", SecretStr("s"), "1", "in")
+    assert manager.resolve_credentials("first").username == "user.1"
+    monkeypatch.setenv("MP_CONFIG_PATH", str(path))
+    assert ConfigManager().config_path == path
+    assert ConfigManager().get_account("first") == manager.get_account("first")

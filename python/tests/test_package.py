@@ -1,0 +1,238 @@
+"""What the package imports, shows and declares."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import pty
+import statistics
+import sys
+import termios
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Simulate
+from simulator import OPTIONS, PROFILES, child_environment, run_python
+
+import mixpanel_data as mp
+from mixpanel_data import _progress
+
+OPTIONAL = ("pandas", "polars", "pyarrow", "tqdm", "duckdb", "numpy", "dlt", "pyspark")
+
+BLOCK = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[2].split(","):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocker())
+import mixpanel_data as mp
+ws = mp.Workspace(path=sys.argv[1])
+"""
+
+
+def test_importing_the_package_imports_no_optional_library() -> None:
+    found = run_python("import sys, mixpanel_data; print(sorted(sys.modules))")
+    assert found.returncode == 0, found.stderr
+    modules = set(eval(found.stdout))
+    assert not modules & set(OPTIONAL)
+
+
+@pytest.mark.slow
+def test_importing_the_package_takes_less_than_100_ms() -> None:
+    """Needs an optimized build."""
+    code = "import time; begun = time.perf_counter(); import mixpanel_data; print(time.perf_counter() - begun)"
+    seconds = [float(run_python(code).stdout) for _ in range(9)]
+    assert min(seconds) < 0.1, seconds
+    assert statistics.median(seconds) < 0.2, seconds
+
+
+def test_what_the_optional_libraries_are_for(ws: mp.Workspace) -> None:
+    ws.fetch_profiles()
+    code = BLOCK + (
+        "assert ws.query('SELECT 1 AS n').fetchall() == [(1,)]\n"
+        "assert ws.sql_scalar('SELECT count(*) FROM profiles') > 0\n"
+        "result = ws.query('SELECT 1 AS n')\n"
+        "calls = {'pandas': [lambda: ws.sql('SELECT 1'), result.df, lambda: ws.sample('profiles')],\n"
+        "         'polars': [result.pl], 'pyarrow': [result.arrow], 'duckdb': [lambda: ws.connection]}\n"
+        "for name, all in calls.items():\n"
+        "    for call in all:\n"
+        "        try: call()\n"
+        "        except ImportError as error: assert 'pip install' in str(error) and name in str(error), error\n"
+        "        else: raise AssertionError(name)\n"
+        "ws.fetch_profiles('other', parallel=True)\n"
+        "print('fine')\n"
+    )
+    run = run_python(code, str(ws.db_path), ",".join(OPTIONAL))
+    assert run.stdout == "fine\n", run.stderr
+
+
+def on_a_terminal(code: str, *arguments: str) -> str:
+    """Return what a child process writes to a terminal as its standard error."""
+    child, terminal = pty.fork()
+    if child == 0:
+        try:
+            # A bar is as wide as the terminal.
+            termios.tcsetwinsize(2, (24, 100))
+            os.execve(sys.executable, [sys.executable, "-c", code, *arguments], child_environment())
+        finally:
+            os._exit(127)
+    output = b""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        output += part
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    text = output.decode()
+    assert os.waitstatus_to_exitcode(status) == 0, text
+    return text
+
+
+def test_a_terminal_without_tqdm_shows_lines(ws: mp.Workspace, tmp_path: Path) -> None:
+    text = on_a_terminal(BLOCK + "ws.fetch_profiles(parallel=True)", str(tmp_path / "lines.db"), "tqdm")
+    assert text.count("profiles so far") == 10
+    assert f"{PROFILES:,} profiles so far" in text
+
+
+def test_a_terminal_with_tqdm_shows_a_bar(ws: mp.Workspace, tmp_path: Path) -> None:
+    text = on_a_terminal(BLOCK + "ws.fetch_profiles(parallel=True)", str(tmp_path / "bar.db"), "none")
+    assert "profiles: " in text and "rows" in text and "100%" in text
+    silent = on_a_terminal(BLOCK + "ws.fetch_profiles(progress=False)", str(tmp_path / "silent.db"), "none")
+    assert silent.strip() == ""
+
+
+def test_without_a_terminal_nothing_is_shown(simulate: Simulate, tmp_path: Path) -> None:
+    simulate(*OPTIONS)
+    run = run_python(BLOCK + "ws.fetch_profiles(parallel=True)", str(tmp_path / "test.db"), "none")
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_a_display_ignores_events_that_it_does_not_know() -> None:
+    shown = _progress.display(False, "profiles")
+    shown.show({"event": "of a later version"})
+    shown.close()
+    _progress.log({"event": "of a later version"})
+
+
+MEMBERS = {
+    "fetch_events": (
+        "name='events', *, from_date, to_date, events=None, where=None, limit=None, progress=True, append=False, "
+        "batch_size=1000, parallel=False, max_workers=None, on_batch_complete=None, chunk_days=7"
+    ),
+    "fetch_profiles": (
+        "name='profiles', *, where=None, cohort_id=None, output_properties=None, progress=True, append=False, "
+        "batch_size=1000, distinct_id=None, distinct_ids=None, group_id=None, behaviors=None, as_of_timestamp=None, "
+        "include_all_users=False, parallel=False, max_workers=None, on_page_complete=None"
+    ),
+    "stream_events": "*, from_date, to_date, events=None, where=None, limit=None, raw=False",
+    "stream_profiles": (
+        "*, where=None, cohort_id=None, output_properties=None, raw=False, distinct_id=None, distinct_ids=None, "
+        "group_id=None, behaviors=None, as_of_timestamp=None, include_all_users=False"
+    ),
+    "__init__": "account=None, project_id=None, region=None, path=None, read_only=False",
+    "open": "path, *, read_only=True",
+    "ephemeral": "account=None, project_id=None, region=None",
+    "memory": "account=None, project_id=None, region=None",
+    "close": "",
+    "test_credentials": "account=None",
+    "events": "",
+    "sql": "query",
+    "sql_scalar": "query",
+    "sql_rows": "query",
+    "property_distribution": "event, property, *, from_date, to_date, limit=20",
+    "numeric_summary": "event, property, *, from_date, to_date, percentiles=None",
+    "daily_counts": "*, from_date, to_date, events=None",
+    "engagement_distribution": "*, from_date, to_date, events=None, buckets=None",
+    "property_coverage": "event, properties, *, from_date, to_date",
+    "top_events": "*, type='general', limit=None",
+    "info": "",
+    "tables": "",
+    "table_schema": "table",
+    "sample": "table, n=10",
+    "summarize": "table",
+    "event_breakdown": "table",
+    "property_keys": "table, event=None",
+    "column_stats": "table, column, *, top_n=10",
+    "drop": "*names",
+    "drop_all": "type=None",
+}
+"""The methods of the earlier package that this one has, with their parameters."""
+
+OTHER_DEFAULTS = {
+    # A range of days is optional: `since` replaces it, and statistics describe the whole table.
+    ("fetch_events", "from_date"): None,
+    ("fetch_events", "to_date"): None,
+    **{
+        (name, parameter): None
+        for name in (
+            "property_distribution", "numeric_summary", "daily_counts", "engagement_distribution", "property_coverage",
+        )
+        for parameter in ("from_date", "to_date")
+    },
+    # By default, as the quota and the size of the days allow.
+    ("fetch_events", "chunk_days"): None,
+}  # fmt: skip
+"""Parameters that deliberately have another default."""
+
+NOT_HERE = (
+    "properties", "property_values", "funnels", "cohorts", "list_bookmarks", "lexicon_schemas", "lexicon_schema",
+    "clear_discovery_cache", "segmentation", "funnel", "retention", "jql", "event_counts", "property_counts",
+    "activity_feed", "query_saved_report", "query_flows", "frequency", "segmentation_numeric", "segmentation_sum",
+    "segmentation_average", "storage", "api",
+)  # fmt: skip
+"""Methods of the earlier package that query Mixpanel's reports, which the library does not do."""
+
+
+def declared(text: str) -> inspect.Signature:
+    space: dict[str, Any] = {}
+    exec(f"def method({text}): ...", space)
+    return inspect.signature(space["method"])
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_signatures_are_those_of_the_earlier_package(name: str) -> None:
+    function = inspect.unwrap(getattr(mp.Workspace, name))
+    found = dict(inspect.signature(function).parameters)
+    for parameter in ("self", "cls"):
+        found.pop(parameter, None)
+    expected = declared(MEMBERS[name]).parameters
+    for parameter, wanted in expected.items():
+        assert parameter in found, parameter
+        default = OTHER_DEFAULTS.get((name, parameter), wanted.default)
+        assert found[parameter].default == default, parameter
+        assert found[parameter].kind == wanted.kind, parameter
+    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    order = [parameter for parameter, found_one in found.items() if found_one.kind == positional]
+    assert order == [parameter for parameter, wanted in expected.items() if wanted.kind == positional]
+    for parameter in set(found) - set(expected):
+        # Additions are keywords, and none of them is required.
+        kind = found[parameter].kind
+        assert kind == inspect.Parameter.VAR_KEYWORD or (
+            kind == inspect.Parameter.KEYWORD_ONLY and found[parameter].default is not inspect.Parameter.empty
+        ), parameter
+
+
+def test_reports_are_not_part_of_the_package() -> None:
+    assert not [name for name in NOT_HERE if hasattr(mp.Workspace, name)]
+
+
+def test_every_public_item_is_documented() -> None:
+    public = [getattr(mp, name) for name in mp.__all__]
+    items = [item for item in public if inspect.isclass(item) or inspect.isfunction(item)]
+    for item in items:
+        assert item.__doc__, item
+    for name, member in inspect.getmembers(mp.Workspace):
+        assert name.startswith("_") or inspect.getdoc(member), name
+
+
+def test_public_names_are_sorted_out() -> None:
+    assert len(mp.__all__) == len(set(mp.__all__))
+    assert all(hasattr(mp, name) for name in mp.__all__)

@@ -1,0 +1,232 @@
+"""Results of queries: their values, and their ways into other libraries."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+import os
+import resource
+from typing import Any
+
+import duckdb
+import nanoarrow
+import pandas
+import polars
+import pyarrow
+import pytest
+
+import mixpanel_data as mp
+
+VALUES = {
+    "tinyint": "(-128)::TINYINT", "smallint": "(-32768)::SMALLINT", "integer": "2147483647", "bigint": "(-2)::BIGINT",
+    "hugeint": "(-12345678901234567890123)::HUGEINT", "utinyint": "255::UTINYINT", "usmallint": "65535::USMALLINT",
+    "uinteger": "4294967295::UINTEGER", "ubigint": "18446744073709551615::UBIGINT",
+    "float": "1.5::FLOAT", "double": "0.1::DOUBLE", "infinite": "'-inf'::DOUBLE", "decimal": "12.340::DECIMAL(9, 3)",
+    "wide_decimal": "1234567890123456789012345678.91::DECIMAL(38, 2)",
+    "boolean": "true", "text": "'Größe 髙橋 👋'", "empty_text": "''", "blob": "'\\x00\\xFFa'::BLOB",
+    "date": "DATE '2024-02-29'", "early_date": "DATE '0001-01-01'", "timestamp": "TIMESTAMP '1969-12-31 23:59:59.5'",
+    "timestamp_s": "TIMESTAMP_S '2024-01-01 01:02:03'", "timestamp_ms": "TIMESTAMP_MS '2024-01-01 01:02:03.004'",
+    "timestamp_ns": "TIMESTAMP_NS '2024-01-01 01:02:03.000004'",
+    "time": "TIME '23:59:59.999999'", "interval": "INTERVAL '1 month 2 days 3 seconds'",
+    "enum": "'b'::ENUM ('a', 'b')", "list": "[1, NULL, 3]", "nested_list": "[[1], [], NULL]", "empty_list": "[]::INT[]",
+    "struct": "{'a': 1, 'b': {'c': 'x'}}", "map": "MAP {'k': 2, 'l': NULL}",
+    "json": "'{\"a\": 1e400, \"b\": 123456789012345678901234567890}'::JSON", "null": "NULL", "null_date": "NULL::DATE",
+    "union": "union_value(num := 2)::UNION(num INT, str VARCHAR)",
+}  # fmt: skip
+
+
+@pytest.fixture
+def stored(ws: mp.Workspace) -> mp.Workspace:
+    """A workspace with profiles."""
+    ws.fetch_profiles(parallel=True)
+    return ws
+
+
+def of_duckdb(ws: mp.Workspace, query: str) -> list[Any]:
+    with duckdb.connect(str(ws.db_path), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values_are_those_of_duckdbs_own_module(stored: mp.Workspace, name: str) -> None:
+    query = f"SELECT {VALUES[name]} AS value"
+    ((found,),), ((expected,),) = stored.query(query).fetchall(), of_duckdb(stored, query)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+def test_a_time_with_a_zone_is_in_utc(stored: mp.Workspace) -> None:
+    query = "SELECT TIMESTAMPTZ '2024-01-01 00:00:00+02'"
+    assert stored.sql_scalar(query) == datetime.datetime(2023, 12, 31, 22, tzinfo=datetime.timezone.utc)
+    assert stored.sql_scalar(query).tzinfo is datetime.timezone.utc
+
+
+def test_not_a_number(stored: mp.Workspace) -> None:
+    assert math.isnan(stored.sql_scalar("SELECT 'nan'::DOUBLE"))
+
+
+def test_a_decimal_without_decimal_places(stored: mp.Workspace) -> None:
+    assert type(stored.sql_scalar("SELECT 7::DECIMAL(10, 0)")) is decimal.Decimal
+
+
+def test_an_array_is_a_list(stored: mp.Workspace) -> None:
+    """DuckDB's own module returns a tuple."""
+    assert stored.sql_scalar("SELECT [1, 2, 3]::INT[3]") == [1, 2, 3]
+
+
+def test_a_uuid_is_text(stored: mp.Workspace) -> None:
+    text = "d999bc24-7647-4448-8dc9-6d85634d3c5a"
+    assert str(stored.sql_scalar(f"SELECT '{text}'::UUID")) == text
+
+
+def test_rows_of_a_table(stored: mp.Workspace) -> None:
+    query = "SELECT * FROM profiles ORDER BY distinct_id"
+    assert stored.query(query).fetchall() == of_duckdb(stored, query)
+
+
+def test_odd_properties(stored: mp.Workspace) -> None:
+    odd = r"""'{"nul": "a\u0000b", "big": 123456789012345678901234567890, "large": 1e400, "emoji": "👋"}'"""
+    text = stored.sql_scalar(f"SELECT {odd}::JSON")
+    assert "123456789012345678901234567890" in text and "1e400" in text and "👋" in text
+    assert stored.sql_scalar("SELECT 'a' || chr(0) || 'b'") == "a\0b"
+    assert stored.query("SELECT 'a' || chr(0) || 'b' AS x").pl()["x"].to_list() == ["a\0b"]
+
+
+QUERY = "SELECT distinct_id, last_seen, length(distinct_id) AS n FROM profiles ORDER BY distinct_id"
+
+
+def test_data_frames(stored: mp.Workspace) -> None:
+    result = stored.query(QUERY)
+    rows = result.fetchall()
+    assert result.columns == ["distinct_id", "last_seen", "n"]
+    assert isinstance(result.pl(), polars.DataFrame)
+    assert result.pl().rows() == rows
+    assert isinstance(result.arrow(), pyarrow.Table)
+    assert [tuple(row.values()) for row in result.arrow().to_pylist()] == rows
+    assert isinstance(result.df(), pandas.DataFrame)
+    assert list(result.df()["distinct_id"]) == [row[0] for row in rows]
+    assert list(stored.sql(QUERY).columns) == result.columns
+    assert list(result) == rows
+    assert result.fetchone() == rows[0]
+
+
+def test_large_sums_are_numbers_in_pandas(stored: mp.Workspace) -> None:
+    frame = stored.sql("SELECT sum(length(distinct_id)) AS n, sum(1.5) AS d FROM profiles")
+    assert frame["n"].dtype == "int64"
+    assert frame["n"][0] == stored.sql_scalar("SELECT sum(length(distinct_id)) FROM profiles")
+
+
+def test_capsules_are_taken_by_other_libraries(stored: mp.Workspace) -> None:
+    result = stored.query(QUERY)
+    rows = result.fetchall()
+    assert polars.DataFrame(result).rows() == rows
+    # A capsule can be taken from a result any number of times.
+    assert polars.DataFrame(result).rows() == rows
+    assert duckdb.sql("SELECT count(*), sum(n) FROM result").fetchall() == [(len(rows), sum(row[2] for row in rows))]
+    stream = nanoarrow.ArrayStream(result)
+    assert sum(len(batch) for batch in stream) == len(rows)
+    assert pyarrow.table(result).num_rows == len(rows)
+    assert pyarrow.RecordBatchReader.from_stream(result).read_all().num_rows == len(rows)
+
+
+def test_results_without_rows(stored: mp.Workspace) -> None:
+    result = stored.query("SELECT distinct_id, 1 AS n FROM profiles WHERE false")
+    assert result.columns == ["distinct_id", "n"]
+    assert result.fetchall() == [] and result.fetchone() is None
+    assert result.pl().shape == (0, 2) and result.df().shape == (0, 2) and result.arrow().num_rows == 0
+    assert polars.DataFrame(result).columns == ["distinct_id", "n"]
+    assert stored.sql_scalar("SELECT 1 WHERE false") is None
+    rows = stored.sql_rows("SELECT 1 AS n WHERE false")
+    assert (list(rows.columns), list(rows.rows)) == (["n"], [])
+
+
+def test_several_batches(stored: mp.Workspace) -> None:
+    result = stored.query("SELECT range AS n FROM range(300000)")
+    assert sum(row[0] for row in result) == sum(range(300_000))
+    assert polars.DataFrame(result)["n"].sum() == sum(range(300_000))
+    assert pyarrow.table(result).column("n").num_chunks > 1
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("rounds", [100, pytest.param(1000, marks=pytest.mark.slow)])
+def test_capsules_that_nobody_takes_do_not_leak(stored: mp.Workspace, rounds: int) -> None:
+    result = stored.query("SELECT range FROM range(100000)")
+    for number in range(rounds):
+        capsule = result.__arrow_c_stream__()
+        del capsule
+        if number == rounds // 10:
+            before = (len(os.listdir("/proc/self/task")), descriptors())
+    # A few threads may be about to end.
+    assert len(os.listdir("/proc/self/task")) <= before[0] + 20
+    assert descriptors() <= before[1] + 20
+    assert result.fetchone() == (0,)
+
+
+def test_memory_stays_bounded_during_iteration(stored: mp.Workspace) -> None:
+    result = stored.query("SELECT range, repeat('x', 1000) FROM range(200000)")
+    count = 0
+    for _row in result:
+        count += 1
+        if count == 20_000:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert count == 200_000
+    # All rows are 200 MB.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 80_000
+
+
+def test_html_is_escaped(stored: mp.Workspace) -> None:
+    html = stored.query("SELECT '<script>&' AS \"<b>\", NULL AS n")._repr_html_()
+    assert "<script>" not in html and "<b>" not in html
+    assert "&lt;script&gt;&amp;" in html and "&lt;b&gt;" in html
+    assert stored.query("SELECT range FROM range(100)")._repr_html_().count("<tr>") == 21
+
+
+def test_sql_errors(stored: mp.Workspace) -> None:
+    for wrong in ("SELECT nope FROM profiles", "SELEC 1", "SELECT * FROM missing"):
+        with pytest.raises(mp.QueryError) as caught:
+            stored.sql_rows(wrong)
+        assert caught.value.code == "QUERY_FAILED"
+        assert caught.value.status_code == 0
+        body = caught.value.response_body
+        assert isinstance(body, dict)
+        assert body["query"] == wrong and body["error"]
+
+
+def test_errors_while_a_result_is_read(stored: mp.Workspace) -> None:
+    result = stored.query("SELECT CAST(IF(range = 250000, 'x', '1') AS INT) FROM range(300000)")
+    for read in (result.fetchall, result.pl, result.arrow):
+        with pytest.raises(mp.QueryError, match="'x'"):
+            read()
+    with pytest.raises(Exception, match="'x'"):
+        polars.DataFrame(result)
+    assert stored.sql_scalar("SELECT 1") == 1
+
+
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM profiles", "DROP TABLE profiles", "CREATE TABLE x (a INT)", ""]
+)
+def test_only_statements_that_read_are_allowed(stored: mp.Workspace, statement: str) -> None:
+    with pytest.raises(mp.MixpanelDataError):
+        stored.sql_rows(statement)
+    assert stored.sql_scalar("SELECT count(*) > 0 FROM profiles") is True
+
+
+def test_a_missing_database(ws: mp.Workspace) -> None:
+    with pytest.raises(mp.DatabaseNotFoundError):
+        ws.sql_scalar("SELECT 1")
+
+
+def test_duckdb_can_read_the_file_between_calls(stored: mp.Workspace) -> None:
+    with stored.connection as connection:
+        assert connection.execute("SELECT count(*) > 0 FROM profiles").fetchone() == (True,)
+    assert stored.fetch_profiles("other").rows > 0
+
+
+def test_a_fetch_is_refused_while_duckdb_has_the_file_open(stored: mp.Workspace) -> None:
+    with stored.connection, pytest.raises(mp.DatabaseLockedError):
+        stored.fetch_profiles("other")
+    assert stored.fetch_profiles("other").rows > 0

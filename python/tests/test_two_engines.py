@@ -1,0 +1,197 @@
+"""The `duckdb` module and mixpanel-data in one process, on one database file.
+
+The locks of DuckDB exclude other processes only. Two engines in one process both get the lock, and one that writes
+destroys what the other has written. So mixpanel-data opens no file that this process has open already.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mixpanel_data
+from mixpanel_data import DatabaseLockedError, Workspace
+
+duckdb = pytest.importorskip("duckdb")
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not let two libraries open a database")
+
+PROFILES = 950
+
+# The command line in a process of its own, without the script that a wheel installs.
+# With `-P`, the sources in the working directory do not hide the package.
+MP = [sys.executable, "-P", "-c", "from mixpanel_data._cli import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Iterator[dict[str, str]]:
+    """Runs a simulated Mixpanel, and returns the variables that point to it."""
+    options = ["--addr", "127.0.0.1:0", "--profiles", str(PROFILES), "--page-size", "100", "--format", "json"]
+    with subprocess.Popen([*MP, "simulate", *options], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            text = ""
+            for line in process.stdout:
+                text += line
+                if line.rstrip() == "}":
+                    break
+            yield json.loads(text)
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def database(simulated: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Returns the path of a database that does not exist yet, in an environment with the simulator's account."""
+    for name, value in simulated.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path / "project.db"
+
+
+def names_of(path: Path) -> list[Path]:
+    """Returns other paths of a file, with links that are made for this."""
+    symbolic, hard = path.with_name("symbolic.db"), path.with_name("hard.db")
+    symbolic.symlink_to(path)
+    hard.hardlink_to(path)
+    return [path, symbolic, hard, Path(os.path.relpath(path))]
+
+
+def connect(path: Path, read_only: bool = False) -> Any:
+    """Opens the database with the `duckdb` module."""
+    return duckdb.connect(str(path), read_only=read_only)
+
+
+def count(workspace: Workspace, table: str) -> int:
+    """Returns the number of rows of a table."""
+    value = workspace.sql_scalar(f"SELECT count(*) FROM {table}")
+    assert isinstance(value, int)
+    return value
+
+
+def assert_names_this_process(error: DatabaseLockedError) -> None:
+    """Checks that the error says what to do."""
+    assert error.code == "DATABASE_LOCKED"
+    assert error.details["holding_pid"] == os.getpid()
+    assert error.details["fault"] == "another_engine"
+    assert "close that connection" in error.details["suggestion"]
+    for part in (str(os.getpid()), "`duckdb` module", "close that connection, or query through it"):
+        assert part in str(error)
+
+
+def is_locked(path: Path) -> bool:
+    """Returns whether another process finds the database locked."""
+    script = "import sys, duckdb\ntry: duckdb.connect(sys.argv[1]).close()\nexcept duckdb.IOException: sys.exit(75)"
+    return subprocess.run([sys.executable, "-c", script, str(path)], check=False).returncode == 75
+
+
+@pytest.mark.parametrize("version", [duckdb.__version__])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_duckdb_first(database: Path, version: str, read_only: bool) -> None:
+    with connect(database) as connection:
+        connection.execute("CREATE TABLE mine AS FROM range(200_000)")
+    connection = connect(database, read_only)
+    with Workspace(path=database) as workspace:
+        with pytest.raises(DatabaseLockedError) as raised:
+            workspace.fetch_profiles(progress=False)
+        assert_names_this_process(raised.value)
+        if not read_only:
+            assert is_locked(database), f"duckdb {version} must keep its lock"
+            connection.execute("INSERT INTO mine FROM range(200_000); CHECKPOINT")
+        connection.close()
+        assert workspace.fetch_profiles(progress=False).rows == PROFILES
+        assert count(workspace, "mine") == (200_000 if read_only else 400_000)
+        assert count(workspace, "profiles") == PROFILES
+
+
+@pytest.mark.parametrize("version", [duckdb.__version__])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_duckdb_second(database: Path, version: str, read_only: bool) -> None:
+    with Workspace(path=database) as workspace:
+        assert workspace.fetch_profiles(progress=False).rows == PROFILES
+        # Between its calls, a workspace holds nothing open.
+        with connect(database, read_only) as connection:
+            assert connection.execute("SELECT count(*) FROM profiles").fetchone() == (PROFILES,), version
+            if not read_only:
+                connection.execute("CREATE TABLE mine AS FROM range(200_000); CHECKPOINT")
+            for call in (
+                lambda: workspace.fetch_profiles("again", progress=False),
+                lambda: workspace.sql_scalar("SELECT 1"),
+                lambda: workspace.tables(),
+                lambda: workspace.drop("profiles"),
+            ):
+                with pytest.raises(DatabaseLockedError) as raised:
+                    call()
+                assert_names_this_process(raised.value)
+        assert workspace.fetch_profiles("again", progress=False).rows == PROFILES
+        assert count(workspace, "profiles") == count(workspace, "again") == PROFILES
+        assert read_only or count(workspace, "mine") == 200_000
+
+
+def test_other_paths_of_the_file(database: Path) -> None:
+    with Workspace(path=database) as workspace:
+        workspace.fetch_profiles(progress=False)
+    names = names_of(database)
+    for opened in names:
+        with connect(opened):
+            for name in names:
+                with pytest.raises(DatabaseLockedError) as raised, Workspace(path=name) as workspace:
+                    workspace.sql_scalar("SELECT 1")
+                assert_names_this_process(raised.value)
+
+
+def test_a_plain_file_object(database: Path) -> None:
+    with Workspace(path=database) as workspace:
+        workspace.fetch_profiles(progress=False)
+        with database.open("rb"), pytest.raises(DatabaseLockedError) as raised:
+            workspace.tables()
+        assert_names_this_process(raised.value)
+        assert count(workspace, "profiles") == PROFILES
+
+
+def test_opened_during_a_fetch(database: Path) -> None:
+    connections: list[Any] = []
+
+    def open_once(_progress: object) -> None:
+        if not connections:
+            connections.append(connect(database))
+
+    with Workspace(path=database) as workspace:
+        workspace.fetch_profiles(progress=False)
+        with pytest.raises(DatabaseLockedError) as raised:
+            workspace.fetch_profiles("again", parallel=True, progress=False, on_page_complete=open_once, lock_wait=0)
+        assert_names_this_process(raised.value)
+        assert len(workspace.unfinished_runs()) == 1
+        connections[0].execute("CREATE TABLE mine AS FROM range(200_000); CHECKPOINT")
+        connections[0].close()
+        assert workspace.resume_fetch("again").rows == PROFILES
+        assert count(workspace, "mine") == 200_000
+        assert workspace.unfinished_runs() == []
+
+
+def test_closed_by_another_thread(database: Path) -> None:
+    threads: list[threading.Thread] = []
+
+    def open_for_a_while(_progress: object) -> None:
+        if not threads:
+            connection = connect(database)
+            threads.append(threading.Timer(2, connection.close))
+            threads[0].start()
+
+    with Workspace(path=database) as workspace:
+        workspace.fetch_profiles(progress=False)
+        result = workspace.fetch_profiles("again", parallel=True, progress=False, on_page_complete=open_for_a_while)
+        threads[0].join()
+        assert result.total_rows == PROFILES
+        assert count(workspace, "again") == PROFILES
+
+
+def test_the_error_is_exported() -> None:
+    assert issubclass(DatabaseLockedError, mixpanel_data.MixpanelDataError)
