@@ -50,7 +50,8 @@ class Read:
             "PYSPARK_PYTHON": sys.executable,
         }
         words = [sys.executable, str(script), engine, json.dumps(options), condition, str(file)]
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
+        # In the sources, Spark's workers would import the package without its native module.
+        done = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
         self.plans = done.stdout
         assert done.returncode == 0, done.stdout + done.stderr
         self.table = pyarrow.parquet.read_table(file)
