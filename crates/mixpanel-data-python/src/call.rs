@@ -1,17 +1,15 @@
 //! The operations that return one JSON value and send no request for records.
 
-use mixpanel_data::{CountType, Date, DayRange, Error, ErrorKind, Result, SqlPart, Workspace};
+use mixpanel_data::{CountType, Date, DayRange, Error, ErrorKind, Result, Workspace};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::ops::ControlFlow;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Arguments {
     table: String,
     tables: Vec<String>,
-    rows: u32,
     event: Option<String>,
     events: Vec<String>,
     property: String,
@@ -40,8 +38,6 @@ pub(crate) fn call(workspace: &Workspace, name: &str, arguments: &str) -> Result
     match name {
         "tables" => json(workspace.tables()?),
         "table_schema" => json(workspace.table_schema(table)?),
-        "sample" => sample(workspace, table, given.rows),
-        "properties" => json(workspace.properties(table)?),
         "summarize" => json(workspace.summarize(table)?),
         "event_breakdown" => json(workspace.event_breakdown(table)?),
         "property_keys" => json(workspace.property_keys(table, given.event.as_deref())?),
@@ -66,7 +62,6 @@ pub(crate) fn call(workspace: &Workspace, name: &str, arguments: &str) -> Result
             "queries": workspace.quota_usage()?, "exports": workspace.export_quota_usage()?,
         })),
         "check_sql" => json(workspace.check_sql(&given.sql)?),
-        "duckdb_version" => json(Workspace::duckdb_version()?),
         _ => Err(Error::new(ErrorKind::Internal, format!("there is no operation `{name}`"))),
     }
 }
@@ -77,19 +72,6 @@ pub(crate) fn read<T: DeserializeOwned>(arguments: &str) -> Result<T> {
 
 fn json(value: impl serde::Serialize) -> Result<Value> {
     serde_json::to_value(value).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
-}
-
-/// Returns random rows with their exact values, as text where JSON has no form of its own.
-fn sample(workspace: &Workspace, table: &str, rows: u32) -> Result<Value> {
-    let (mut columns, mut values) = (Vec::new(), Vec::new());
-    workspace.sample_exact(table, rows, |part| {
-        match part {
-            SqlPart::Columns(names) => columns = names.to_vec(),
-            SqlPart::Row(row) => values.push(row.into_iter().map(Value::from).collect::<Vec<_>>()),
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok(json!({ "columns": columns, "rows": values }))
 }
 
 fn days(arguments: &Arguments) -> Result<DayRange> {
