@@ -3,7 +3,7 @@
     17 * * * *  /home/me/venv/bin/python refresh.py
 
 Prints nothing unless something needs attention, so that cron sends mail only then. Exits with 0 if both tables are
-complete, with 1 if the next run may succeed, and with 2 if somebody has to do something.
+complete, with 1 if the next run may succeed, and with 2 if something must be corrected first.
 """
 
 import logging

@@ -41,7 +41,7 @@ def counting() -> Iterator[Callable[[], int]]:
 
 
 def speed_during(action: Callable[[], object]) -> float:
-    """Return how many times per second a counting thread counts meanwhile."""
+    """Return how many times per second a thread counts while the work runs."""
     with counting() as count:
         begun, first = time.monotonic(), count()
         action()

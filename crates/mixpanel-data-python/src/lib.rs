@@ -2,7 +2,8 @@
 //!
 //! It has no logic of its own. Arguments and results are JSON texts, so that everything public can be typed Python;
 //! record batches pass through Arrow's C interface without copies. `session` starts the work, which is in `work`;
-//! `worker` runs it on another thread while the calling one waits without the GIL, and `stream` hands over results bit by bit.
+//! `worker` runs it on another thread while the calling one waits without the GIL, and `stream` hands over results as
+//! they arrive.
 
 mod accounts;
 mod call;

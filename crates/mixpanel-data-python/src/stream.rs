@@ -191,7 +191,7 @@ impl ArrowStream {
 
     /// Returns the rows of the next batch as tuples; `None` at the end.
     fn rows<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
-        // Taken out, because a signal handler may close the stream meanwhile.
+        // Taken out, because a signal handler may close the stream during the wait.
         let Some(mut source) = self.lock().take() else { return Ok(None) };
         let item = source.next(py)?;
         match item {

@@ -12,7 +12,7 @@ _LONGEST = 200
 
 
 def parse_error(raw: str) -> dict[str, str | None]:
-    """Returns `error_type`, `error_message`, `line_info` and `stack_trace` of an error, as far as it has them."""
+    """Returns `error_type`, `error_message`, `line_info` and `stack_trace` of an error, or None for each."""
     text, _, trace = raw.partition(_TRACE)
     lines = text.splitlines()
     kinds = [kind for kind in _KIND.findall(raw) if kind != "UserVisiblePreconditionFailedError"]

@@ -44,7 +44,7 @@ pub(super) fn count(file: FileId) -> usize {
 
 fn count_in(directories: &[&str], file: FileId) -> usize {
     let listed = directories.iter().find_map(|directory| fs::read_dir(directory).ok());
-    // A descriptor that another thread closes meanwhile has no entry any more.
+    // A descriptor that another thread closes before it is examined has no entry any more.
     let entries = listed.into_iter().flatten().flatten();
     entries.filter(|entry| FileId::of(&entry.path()).is_ok_and(|found| found == file)).count()
 }

@@ -40,7 +40,7 @@ fn assert_names_the_other_engine(error: &Error) {
 async fn nothing_begins_while_another_engine_has_the_database_open() {
     let bench = bench().await;
     let workspace = bench.workspace();
-    workspace.fetch_profiles(fetch()).await.expect("nobody else has it open");
+    workspace.fetch_profiles(fetch()).await.expect("no other engine has it open");
     let requests = bench.server.stats().requests;
     let other = connect(&bench);
     other.execute_batch("CREATE TABLE mine AS FROM range(200_000); CHECKPOINT").expect("it writes");
@@ -67,7 +67,7 @@ async fn nothing_begins_while_another_engine_has_the_database_open() {
 async fn a_connection_opened_during_a_fetch_leaves_a_stage_that_can_be_resumed() {
     let bench = bench().await;
     let workspace = bench.workspace();
-    workspace.fetch_profiles(fetch()).await.expect("nobody else has it open");
+    workspace.fetch_profiles(fetch()).await.expect("no other engine has it open");
     let other = Arc::new(Mutex::new(None));
     let (opened, database) = (Arc::clone(&other), bench.database());
     let fetch = fetch().if_exists(IfExists::Replace).on_page_complete(move |_| {
@@ -97,7 +97,7 @@ async fn a_connection_opened_during_a_fetch_leaves_a_stage_that_can_be_resumed()
 async fn a_fetch_waits_until_another_thread_closes_its_connection() {
     let bench = bench().await;
     let workspace = bench.workspace();
-    workspace.fetch_profiles(fetch()).await.expect("nobody else has it open");
+    workspace.fetch_profiles(fetch()).await.expect("no other engine has it open");
     let (database, mut thread) = (bench.database(), None);
     let told = Arc::new(Mutex::new(Vec::new()));
     let reasons = Arc::clone(&told);
