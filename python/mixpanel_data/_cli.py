@@ -8,7 +8,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line in this process, as the binary does.
+    """Runs the command line in this process, as the binary does.
 
     Python's handler for Ctrl-C is removed first: `mp` has its own. A signal that is ignored, as under `nohup` or in the
     background, stays ignored.

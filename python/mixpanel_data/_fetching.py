@@ -92,7 +92,7 @@ class Fetcher:
         limit: int | None = None,
         **options: Any,
     ) -> ProfileResult:
-        """Fetch user profiles into a table.
+        """Fetches user profiles into a table.
 
         Pages are staged beside the database as they arrive, and one transaction loads them all. Interrupted, the fetch
         keeps what has arrived; `resume_fetch` fetches the rest.
@@ -189,7 +189,7 @@ class Fetcher:
         refresh_days: int | None = None,
         **options: Any,
     ) -> EventResult:
-        """Fetch the events of a range of days into a table.
+        """Fetches the events of a range of days into a table.
 
         Args:
             name: The table.

@@ -17,24 +17,24 @@ class Display(Protocol):
     """Shows the events of a fetch."""
 
     def show(self, event: Mapping[str, Any]) -> None:
-        """Show an event."""
+        """Shows an event."""
 
     def close(self) -> None:
-        """Remove what is shown."""
+        """Removes what is shown."""
 
 
 class Nothing:
     """Shows nothing."""
 
     def show(self, event: Mapping[str, Any]) -> None:
-        """Ignore the event."""
+        """Ignores the event."""
 
     def close(self) -> None:
-        """Do nothing."""
+        """Does nothing."""
 
 
 def display(wanted: bool, what: str) -> Display:
-    """Return a tqdm bar if tqdm is installed, else plain lines on a terminal, else nothing."""
+    """Returns a tqdm bar if tqdm is installed, else plain lines on a terminal, else nothing."""
     if not wanted:
         return Nothing()
     in_notebook = "ipykernel" in sys.modules
@@ -59,7 +59,7 @@ class Bar:
         self._total: int | None = None
 
     def show(self, event: Mapping[str, Any]) -> None:
-        """Update the bar."""
+        """Updates the bar."""
         kind = event["event"]
         if kind == "planned" and event["expected_rows"] is not None:
             self._bar.total = event["expected_rows"]
@@ -74,7 +74,7 @@ class Bar:
             self._bar.set_postfix_str(text)
 
     def close(self) -> None:
-        """Close the bar."""
+        """Closes the bar."""
         self._bar.set_postfix_str("")
         self._bar.close()
 
@@ -86,7 +86,7 @@ class Lines:
         self._what = what
 
     def show(self, event: Mapping[str, Any]) -> None:
-        """Print a line."""
+        """Prints a line."""
         kind = event["event"]
         if kind == "page":
             total = event["total_pages"]
@@ -101,11 +101,11 @@ class Lines:
         print(f"{self._what}: {text}", file=sys.stderr)
 
     def close(self) -> None:
-        """Do nothing: lines stay."""
+        """Does nothing: lines stay."""
 
 
 def state_of(event: Mapping[str, Any]) -> str | None:
-    """Return a description of an event that is not about finished records; None if it changes nothing."""
+    """Returns a description of an event that is not about finished records; None if it changes nothing."""
     match event["event"]:
         case "waiting":
             return f"waiting {event['pause']:.0f} s: {event['reason']}"
@@ -122,7 +122,7 @@ def state_of(event: Mapping[str, Any]) -> str | None:
 
 
 def log(event: Mapping[str, Any]) -> None:
-    """Pass an event on to the logger `mixpanel_data`."""
+    """Passes an event on to the logger `mixpanel_data`."""
     match event["event"]:
         case "warning":
             logger.warning("%s", in_python(event["message"]))

@@ -18,12 +18,12 @@ _SHOWN_ROWS = 20
 
 
 def quoted(name: str) -> str:
-    """Return a name as an SQL identifier."""
+    """Returns a name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def missing(package: str, extra: str, instead: str) -> ImportError:
-    """Return the error for an optional package that is not installed."""
+    """Returns the error for an optional package that is not installed."""
     return ImportError(
         f"this needs {package}: install with `pip install 'mixpanel-data[{extra}]'`, or use {instead}"
     )
@@ -54,7 +54,7 @@ class QueryResult:
             raise from_core_error(error) from None
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Return the rows by Arrow's PyCapsule protocol, a batch at a time."""
+        """Returns the rows by Arrow's PyCapsule protocol, a batch at a time."""
         return self._stream().__arrow_c_stream__(requested_schema)
 
     @property
@@ -67,7 +67,7 @@ class QueryResult:
             stream.close()
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """Iterate over the rows as tuples of Python values. A JSON column holds text."""
+        """Iterates over the rows as tuples of Python values. A JSON column holds text."""
         stream = self._stream()
         try:
             while (rows := self._next(stream)) is not None:
@@ -83,17 +83,17 @@ class QueryResult:
             raise from_core_error(error) from None
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """Return all rows as tuples."""
+        """Returns all rows as tuples."""
         return list(self)
 
     def fetchone(self) -> tuple[Any, ...] | None:
-        """Return the first row, or None if there is none."""
+        """Returns the first row, or None if there is none."""
         for row in self:
             return row
         return None
 
     def arrow(self) -> pyarrow.Table:
-        """Return the rows as a PyArrow table."""
+        """Returns the rows as a PyArrow table."""
         try:
             import pyarrow
         except ImportError:
@@ -102,7 +102,7 @@ class QueryResult:
         return table
 
     def pl(self) -> polars.DataFrame:
-        """Return the rows as a polars data frame."""
+        """Returns the rows as a polars data frame."""
         try:
             import polars
         except ImportError:
@@ -110,7 +110,7 @@ class QueryResult:
         return polars.DataFrame(self._collected())
 
     def df(self) -> pandas.DataFrame:
-        """Return the rows as a pandas data frame.
+        """Returns the rows as a pandas data frame.
 
         Integers of more than 64 bits, as of ``sum``, become 64-bit integers if all values fit, otherwise floats.
         """
@@ -135,7 +135,7 @@ class QueryResult:
         return f"QueryResult({' '.join(self._query.split())[:60]!r})"
 
     def _repr_html_(self) -> str:
-        """Return the first rows as an HTML table, for notebooks."""
+        """Returns the first rows as an HTML table, for notebooks."""
         stream = self._stream()
         rows: list[tuple[Any, ...]] = []
         try:

@@ -16,20 +16,20 @@ ProfileResult = FetchResult | ParallelProfileResult
 
 
 def texts(name: str, value: Sequence[str] | None) -> list[str] | None:
-    """Return a list of texts; a single text would be taken for a list of characters."""
+    """Returns a list of texts; a single text would be taken for a list of characters."""
     if isinstance(value, str):
         raise InvalidInputError(f"{name} is the text {value!r}; pass a list of texts")
     return None if value is None else list(value)
 
 
 def one_of(name: str, value: str | None, choices: Sequence[str]) -> None:
-    """Check that a text is one of these, or None."""
+    """Checks that a text is one of these, or None."""
     if value is not None and value not in choices:
         raise InvalidInputError(f"{name} is {value!r}; use {', '.join(choices[:-1])} or {choices[-1]}")
 
 
 def if_exists_of(if_exists: IfExists | None, append: bool = False) -> IfExists | None:
-    """Check `if_exists`, and combine it with `append` of earlier versions."""
+    """Checks `if_exists`, and combine it with `append` of earlier versions."""
     one_of("if_exists", if_exists, ("fail", "append", "replace", "upsert"))
     if not append:
         return if_exists
@@ -39,7 +39,7 @@ def if_exists_of(if_exists: IfExists | None, append: bool = False) -> IfExists |
 
 
 def behaviors_text(value: str | Sequence[dict[str, Any]] | None) -> str | None:
-    """Return behaviors as JSON text."""
+    """Returns behaviors as JSON text."""
     return value if value is None or isinstance(value, str) else json.dumps(list(value))
 
 
@@ -55,7 +55,7 @@ def profile_filters(
     as_of_timestamp: int | None,
     include_all_users: bool,
 ) -> dict[str, Any]:
-    """Return the filters of profiles as a request."""
+    """Returns the filters of profiles as a request."""
     return without_none(
         where=where,
         cohort_id=None if cohort_id is None else str(cohort_id),
@@ -80,7 +80,7 @@ def run_options(
     hash_properties: Sequence[str] | None = None,
     hash_key: str | None = None,
 ) -> dict[str, Any]:
-    """Return the options of a run as a request.
+    """Returns the options of a run as a request.
 
     Args:
         memory: Memory budget of the process in bytes; 400 MB by default, at least 200 MB.
@@ -121,10 +121,10 @@ def given_filters(filters: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def profile_result(result: dict[str, Any]) -> ProfileResult:
-    """Return the result of a fetch of profiles."""
+    """Returns the result of a fetch of profiles."""
     return ParallelProfileResult._from_json(result) if "total_rows" in result else FetchResult._from_json(result)
 
 
 def event_result(result: dict[str, Any]) -> EventResult:
-    """Return the result of a fetch of events."""
+    """Returns the result of a fetch of events."""
     return ParallelFetchResult._from_json(result) if "total_rows" in result else FetchResult._from_json(result)

@@ -37,7 +37,7 @@ class Runs(Fetcher):
         filters: dict[str, Any] | None = None,
         **options: Any,
     ) -> ProfileResult:
-        """Bring a table of profiles up to date: resume, fetch what changed, or fetch everything.
+        """Brings a table of profiles up to date: resumes, fetches what changed, or fetches everything.
 
         Args:
             name: The table.
@@ -80,7 +80,7 @@ class Runs(Fetcher):
         on_batch_complete: BatchCallback | None = None,
         **options: Any,
     ) -> EventResult:
-        """Bring a table of events up to date: resume, or replace the days that may have changed since the last load.
+        """Brings a table of events up to date: resumes, or replaces the days that may have changed since the last load.
 
         Args:
             name: The table.
@@ -128,7 +128,7 @@ class Runs(Fetcher):
         on_batch_complete: BatchCallback | None = None,
         **options: Any,
     ) -> ProfileResult | EventResult:
-        """Resume an unfinished run: request what is missing, then load.
+        """Resumes an unfinished run: requests what is missing, then loads.
 
         Args:
             table: The newest unfinished run of this table; by default, the newest of all.
@@ -163,7 +163,7 @@ class Runs(Fetcher):
         return event_result(result) if "failed_date_ranges" in result else profile_result(result)
 
     def plan_profiles(self, name: str = "profiles", *, parallel: bool = False, **filters: Any) -> FetchEstimate:
-        """Estimate a fetch of profiles, by requesting page 0, which the fetch then reuses.
+        """Estimates a fetch of profiles, by requesting page 0, which the fetch then reuses.
 
         Args:
             name: The table.
@@ -176,7 +176,7 @@ class Runs(Fetcher):
     def plan_events(
         self, name: str = "events", *, from_date: Day, to_date: Day, parallel: bool = True, **filters: Any
     ) -> EventEstimate:
-        """Estimate a fetch of events. Sends no request.
+        """Estimates a fetch of events. Sends no request.
 
         Args:
             name: The table.
@@ -189,10 +189,10 @@ class Runs(Fetcher):
         return EventEstimate._from_json(self._connection.plan("plan_events", request))
 
     def unfinished_runs(self) -> list[UnfinishedRun]:
-        """Return the unfinished runs of the database, newest first."""
+        """Returns the unfinished runs of the database, newest first."""
         return [UnfinishedRun._from_json(run) for run in self._connection.call("unfinished_runs")]
 
     def discard_run(self, run_id: str) -> None:
-        """Delete an unfinished run and what it has fetched. Rows already in the table are kept."""
+        """Deletes an unfinished run and what it has fetched. Rows already in the table are kept."""
         self._connection.check_writable("delete a run")
         self._connection.call("discard_run", run_id=run_id)

@@ -17,19 +17,19 @@ Day = str | date
 
 
 def without_none(**arguments: Any) -> dict[str, Any]:
-    """Return the arguments that are not None."""
+    """Returns the arguments that are not None."""
     return {name: value for name, value in arguments.items() if value is not None}
 
 
 def day(value: Day | None) -> str | None:
-    """Return a day as text."""
+    """Returns a day as text."""
     if isinstance(value, datetime):
         value = value.date()
     return value.isoformat() if isinstance(value, date) else value
 
 
 def moment(value: str | datetime | timedelta | None) -> str | None:
-    """Return a time as text. A time without a zone is in UTC, and a timedelta counts back from now."""
+    """Returns a time as text. A time without a zone is in UTC, and a timedelta counts back from now."""
     if isinstance(value, timedelta):
         value = datetime.now(timezone.utc) - value
     if isinstance(value, datetime):
@@ -39,12 +39,12 @@ def moment(value: str | datetime | timedelta | None) -> str | None:
 
 
 def seconds(value: float | timedelta | None) -> float | None:
-    """Return a duration in seconds."""
+    """Returns a duration in seconds."""
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def encoded(arguments: Mapping[str, Any]) -> str:
-    """Return arguments as JSON.
+    """Returns arguments as JSON.
 
     Raises:
         InvalidInputError: If an argument has a type that JSON cannot express.
@@ -88,29 +88,29 @@ class Connection:
         return self._read_only
 
     def info(self) -> dict[str, Any]:
-        """Return the project, the account and the path of the database."""
+        """Returns the project, the account and the path of the database."""
         result: dict[str, Any] = json.loads(self.core.info())
         return result
 
     def call(self, name: str, **arguments: Any) -> Any:
-        """Call an operation; arguments that are None are left out."""
+        """Calls an operation; arguments that are None are left out."""
         try:
             return json.loads(self.core.call(name, encoded(without_none(**arguments))))
         except _core.CoreError as error:
             raise from_core_error(error) from None
 
     def check_writable(self, what: str) -> None:
-        """Raise an error if the workspace is read-only."""
+        """Raises an error if the workspace is read-only."""
         if self._read_only:
             raise ConfigError(f"this workspace is read-only, so it cannot {what}; make one with `read_only=False`")
 
     def fetch(self, name: str, request: Mapping[str, Any], listener: Callable[[dict[str, Any]], None]) -> Any:
-        """Run a fetch and pass its events to `listener`."""
+        """Runs a fetch and passes its events to `listener`."""
         self.check_writable("fetch into a table")
         return self._run(name, request, listener)
 
     def plan(self, name: str, request: Mapping[str, Any]) -> Any:
-        """Estimate a fetch."""
+        """Estimates a fetch."""
         estimate = self._run(name, request, log)
         return {**estimate, "advice": [in_python(text) for text in estimate["advice"]]}
 

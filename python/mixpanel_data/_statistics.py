@@ -37,11 +37,11 @@ class Statistics:
     _connection: Connection
 
     def query(self, sql: str) -> QueryResult:
-        """Return the result of a query."""
+        """Returns the result of a query."""
         raise NotImplementedError
 
     def tables(self) -> list[TableInfo]:
-        """Return the tables in name order, without views and internal tables.
+        """Returns the tables in name order, without views and internal tables.
 
         Before the first fetch, there are none.
 
@@ -57,7 +57,7 @@ class Statistics:
         return [TableInfo._from_json(table) for table in found]
 
     def table_schema(self, table: str) -> TableSchema:
-        """Return the columns of a table or view.
+        """Returns the columns of a table or view.
 
         Raises:
             TableNotFoundError: There is no such table.
@@ -65,27 +65,27 @@ class Statistics:
         return TableSchema._from_json(self._connection.call("table_schema", table=table))
 
     def sample(self, table: str, n: int = 10) -> pandas.DataFrame:
-        """Return `n` random rows of a table as a pandas data frame."""
+        """Returns `n` random rows of a table as a pandas data frame."""
         if n < 0:
             raise InvalidInputError(f"n must not be negative, and is {n}")
         self.table_schema(table)
         return self.query(f"SELECT * FROM {quoted(table)} USING SAMPLE {int(n)} ROWS").df()
 
     def summarize(self, table: str) -> SummaryResult:
-        """Describe every column of a table, as DuckDB's `SUMMARIZE` does."""
+        """Describes every column of a table, as DuckDB's `SUMMARIZE` does."""
         return SummaryResult._from_json(self._connection.call("summarize", table=table))
 
     def event_breakdown(self, table: str) -> EventBreakdownResult:
-        """Count the events of a table by name, their users, and when they first and last happened."""
+        """Counts the events of a table by name, their users, and when they first and last happened."""
         return EventBreakdownResult._from_json(self._connection.call("event_breakdown", table=table))
 
     def property_keys(self, table: str, event: str | None = None) -> list[str]:
-        """Return the names of the properties in a table, or of one event, sorted."""
+        """Returns the names of the properties in a table, or of one event, sorted."""
         keys: list[str] = self._connection.call("property_keys", table=table, event=event)
         return keys
 
     def column_stats(self, table: str, column: str, *, top_n: int = 10) -> ColumnStatsResult:
-        """Describe a column, or an SQL expression over the columns, with its most frequent values."""
+        """Describes a column, or an SQL expression over the columns, with its most frequent values."""
         found = self._connection.call("column_stats", table=table, column=column, top_n=top_n)
         return ColumnStatsResult._from_json(found)
 
@@ -99,7 +99,7 @@ class Statistics:
         limit: int = 20,
         table: str = EVENTS,
     ) -> PropertyDistributionResult:
-        """Return the most frequent values of a property of an event in the table."""
+        """Returns the most frequent values of a property of an event in the table."""
         found = self._connection.call(
             "property_distribution", table=table, event=event, property=property, limit=limit,
             from_date=day(from_date), to_date=day(to_date),
@@ -116,7 +116,7 @@ class Statistics:
         percentiles: Sequence[float] | None = None,
         table: str = EVENTS,
     ) -> NumericPropertySummaryResult:
-        """Summarize a numeric property of an event in the table."""
+        """Summarizes a numeric property of an event in the table."""
         found = self._connection.call(
             "numeric_summary", table=table, event=event, property=property,
             percentiles=None if percentiles is None else list(percentiles),
@@ -132,7 +132,7 @@ class Statistics:
         events: Sequence[str] | None = None,
         table: str = EVENTS,
     ) -> DailyCountsResult:
-        """Count the events of the table by day and name."""
+        """Counts the events of the table by day and name."""
         found = self._connection.call(
             "daily_counts", table=table, events=listed(events), from_date=day(from_date), to_date=day(to_date)
         )
@@ -147,7 +147,7 @@ class Statistics:
         buckets: Sequence[int] | None = None,
         table: str = EVENTS,
     ) -> EngagementDistributionResult:
-        """Count the users of the table by their number of events."""
+        """Counts the users of the table by their number of events."""
         found = self._connection.call(
             "engagement_distribution", table=table, events=listed(events),
             buckets=None if buckets is None else list(buckets), from_date=day(from_date), to_date=day(to_date),
@@ -163,7 +163,7 @@ class Statistics:
         to_date: Day | None = None,
         table: str = EVENTS,
     ) -> PropertyCoverageResult:
-        """Count the events in the table in which each of these properties has a value."""
+        """Counts the events in the table in which each of these properties has a value."""
         found = self._connection.call(
             "property_coverage", table=table, event=event, properties=listed(properties),
             from_date=day(from_date), to_date=day(to_date),
@@ -173,17 +173,17 @@ class Statistics:
     def top_events(
         self, *, type: CountType = "general", limit: int | None = None, table: str = EVENTS
     ) -> list[TopEvent]:
-        """Return the most frequent events of the last day in the table, and how they changed since the day before."""
+        """Returns the most frequent events of the last day in the table, and how they changed since the day before."""
         found = self._connection.call("top_events", table=table, type=type, limit=10 if limit is None else limit)
         return [TopEvent._from_json(event) for event in found]
 
     def verify_table(self, table: str) -> VerifyReport:
-        """Compare a table with what its last load recorded. Detects any later change."""
+        """Compares a table with what its last load recorded. Detects any later change."""
         return VerifyReport._from_json(self._connection.call("verify_table", table=table))
 
 
 def listed(names: Sequence[str] | None) -> list[str] | None:
-    """Return a list of names; a single text would be taken for a list of characters."""
+    """Returns a list of names; a single text would be taken for a list of characters."""
     if isinstance(names, str):
         raise InvalidInputError(f"{names!r} is a text; pass a list of texts")
     return None if names is None else list(names)

@@ -21,7 +21,7 @@ class ArrowRecords:
         self._stream = stream
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Return the batches by Arrow's PyCapsule protocol."""
+        """Returns the batches by Arrow's PyCapsule protocol."""
         return self._stream.__arrow_c_stream__(requested_schema)
 
     @property
@@ -30,12 +30,12 @@ class ArrowRecords:
         return self._stream.columns()
 
     def close(self) -> None:
-        """End the fetch."""
+        """Ends the fetch."""
         self._stream.close()
 
 
 def listen(text: str) -> None:
-    """Pass an event on to the log."""
+    """Passes an event on to the log."""
     log(json.loads(text))
 
 
@@ -87,7 +87,7 @@ class Streamer:
         since: str | datetime | timedelta | None = None,
         **options: Any,
     ) -> Iterator[dict[str, Any]]:
-        """Iterate over profiles without storing them.
+        """Iterates over profiles without storing them.
 
         A profile has `distinct_id`, `last_seen` (text) and `properties`; with `raw`, it is as Mixpanel sent it. The
         arguments are those of `fetch_profiles`. The first request is sent when the first profile is read.
@@ -127,7 +127,7 @@ class Streamer:
         time_zone: str | None = None,
         **options: Any,
     ) -> Iterator[dict[str, Any]]:
-        """Iterate over events without storing them, in the order of their days.
+        """Iterates over events without storing them, in the order of their days.
 
         An event has `event_name`, `event_time` (a datetime in UTC), `distinct_id`, `insert_id` and `properties`; with
         `raw`, it is as Mixpanel sent it. The arguments are those of `fetch_events`. Duplicates are not removed.
@@ -143,7 +143,7 @@ class Streamer:
         return (json.loads(line) for line in lines) if raw else (event(line) for line in lines)
 
     def stream_profiles_arrow(self, *, parallel: bool = False, **filters: Any) -> ArrowRecords:
-        """Stream profiles as record batches with the columns `distinct_id`, `properties` (JSON text) and `last_seen`.
+        """Streams profiles as record batches with the columns `distinct_id`, `properties` (JSON text) and `last_seen`.
 
         The arguments are those of `stream_profiles`, except `raw`. Missing pages make reading fail at the end.
         """
@@ -172,7 +172,7 @@ class Streamer:
         time_zone: str | None = None,
         **options: Any,
     ) -> ArrowRecords:
-        """Stream events as record batches.
+        """Streams events as record batches.
 
         Their columns are `event_name`, `event_time` (UTC), `distinct_id`, `insert_id` and `properties` (JSON text). The
         arguments are those of `stream_events`, except `raw`. Missing date ranges make reading fail at the end.
@@ -200,7 +200,7 @@ _PROFILE_FILTERS = {
 def event_request(
     from_date: Day, to_date: Day, events: Sequence[str] | None, options: dict[str, Any], **rest: Any
 ) -> dict[str, Any]:
-    """Return the request of a stream of events."""
+    """Returns the request of a stream of events."""
     return {
         "table": "events",
         "from_date": day(from_date),
@@ -211,7 +211,7 @@ def event_request(
 
 
 def event(line: str) -> dict[str, Any]:
-    """Return an event with its time as a datetime in UTC."""
+    """Returns an event with its time as a datetime in UTC."""
     record: dict[str, Any] = json.loads(line)
     if record["event_time"] is not None:
         record["event_time"] = datetime.fromisoformat(record["event_time"]).replace(tzinfo=timezone.utc)
@@ -219,7 +219,7 @@ def event(line: str) -> dict[str, Any]:
 
 
 def check_whole(result: str | None) -> None:
-    """Raise an error if parts of a stream are missing."""
+    """Raises an error if parts of a stream are missing."""
     found: dict[str, Any] = json.loads(result or "null") or {}
     pages, ranges = found.get("failed_page_indices"), found.get("failed_date_ranges")
     if pages:
@@ -231,6 +231,6 @@ def check_whole(result: str | None) -> None:
 
 
 def missing_parts(kind: str, names: list[str]) -> str:
-    """Return which parts of a stream are missing, at most ten of them by name."""
+    """Returns which parts of a stream are missing, at most ten of them by name."""
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     return f"{len(names)} {kind}{'' if len(names) == 1 else 's'} could not be fetched: {shown}"

@@ -76,7 +76,7 @@ class Workspace(Runs, Streamer, Statistics):
 
     @classmethod
     def open(cls, path: str | PathLike[str], *, read_only: bool = True) -> Self:
-        """Open a database without credentials. What needs them raises `ConfigError`."""
+        """Opens a database without credentials. What needs them raises `ConfigError`."""
         workspace = cls.__new__(cls)
         workspace._set_up({"path": fspath(path), "offline": True}, read_only)
         return workspace
@@ -91,7 +91,7 @@ class Workspace(Runs, Streamer, Statistics):
         *,
         base_url: str | None = None,
     ) -> Iterator[Self]:
-        """Use a temporary database, which is deleted at the end of the `with` block."""
+        """Uses a temporary database, which is deleted at the end of the `with` block."""
         with tempfile.TemporaryDirectory(prefix="mixpanel-data-") as directory:
             path = os.path.join(directory, "ephemeral.db")
             with cls(account, project_id, region, path, base_url=base_url) as workspace:
@@ -106,7 +106,7 @@ class Workspace(Runs, Streamer, Statistics):
         *,
         base_url: str | None = None,
     ) -> contextlib.AbstractContextManager[Self]:
-        """Do the same as `ephemeral`: fetches are staged on disk, so that they can be resumed."""
+        """Does the same as `ephemeral`: fetches are staged on disk, so that they can be resumed."""
         return cls.ephemeral(account, project_id, region, base_url=base_url)
 
     def __enter__(self) -> Self:
@@ -121,16 +121,16 @@ class Workspace(Runs, Streamer, Statistics):
         self.close()
 
     def close(self) -> None:
-        """Stop what other threads do with this workspace. Nothing stays open between calls."""
+        """Stops what other threads do with this workspace. Nothing stays open between calls."""
         if self._connection.is_open:
             self._connection.core.cancel()
 
     def cancel(self) -> None:
-        """Stop the fetches and queries of other threads; what they have fetched is kept."""
+        """Stops the fetches and queries of other threads; what they have fetched is kept."""
         self.close()
 
     def query(self, sql: str) -> QueryResult:
-        """Return the result of a read-only query, as Arrow data, a data frame or rows.
+        """Returns the result of a read-only query, as Arrow data, a data frame or rows.
 
         Raises:
             QueryError: The query is wrong.
@@ -141,7 +141,7 @@ class Workspace(Runs, Streamer, Statistics):
         return QueryResult(lambda: core.query(sql), sql)
 
     def sql(self, query: str) -> pandas.DataFrame:
-        """Run a read-only query and return its rows as a pandas data frame.
+        """Runs a read-only query and returns its rows as a pandas data frame.
 
         Raises:
             ImportError: pandas or pyarrow is not installed; `query` works without them.
@@ -150,17 +150,17 @@ class Workspace(Runs, Streamer, Statistics):
         return self.query(query).df()
 
     def sql_scalar(self, query: str) -> Any:
-        """Run a query and return the first value of its first row, or None if there is no row."""
+        """Runs a query and returns the first value of its first row, or None if there is no row."""
         row = self.query(query).fetchone()
         return None if row is None else row[0]
 
     def sql_rows(self, query: str) -> SQLResult:
-        """Run a query and return its columns and rows."""
+        """Runs a query and returns its columns and rows."""
         result = self.query(query)
         return SQLResult(columns=result.columns, rows=result.fetchall())
 
     def info(self) -> WorkspaceInfo:
-        """Return the project, the account, the database and its tables."""
+        """Returns the project, the account, the database and its tables."""
         found = self._connection.info()
         path = Path(found["path"])
         status = path.stat() if path.exists() else None
@@ -195,7 +195,7 @@ class Workspace(Runs, Streamer, Statistics):
         return duckdb.connect(str(self.db_path), read_only=True)
 
     def drop(self, *names: str) -> None:
-        """Drop tables and views, all or none.
+        """Drops tables and views, all or none.
 
         Raises:
             TableNotFoundError: There is no such table.
@@ -204,7 +204,7 @@ class Workspace(Runs, Streamer, Statistics):
         self._connection.call("drop", tables=list(names))
 
     def drop_all(self, type: TableType | None = None) -> None:
-        """Drop all tables, or all of one type: `"events"` or `"profiles"`."""
+        """Drops all tables, or all of one type: `"events"` or `"profiles"`."""
         if type not in (None, "events", "profiles"):
             raise InvalidInputError(f"type is {type!r}, not 'events' or 'profiles'")
         self._connection.check_writable("drop tables")
@@ -213,13 +213,13 @@ class Workspace(Runs, Streamer, Statistics):
             self.drop(*names)
 
     def events(self) -> list[str]:
-        """Return the names of the project's events. Costs one query."""
+        """Returns the names of the project's events. Costs one query."""
         names: list[str] = self._connection.call("events")
         return names
 
     @staticmethod
     def test_credentials(account: str | None = None) -> dict[str, Any]:
-        """Check credentials by asking for the names of events.
+        """Checks credentials by asking for the names of events.
 
         Returns:
             `success`, `account`, `project_id`, `region` and `events_found`.
@@ -236,15 +236,15 @@ class Workspace(Runs, Streamer, Statistics):
         }
 
     def quota_usage(self, kind: Literal["queries", "exports"] = "queries") -> QuotaUsage:
-        """Return how much of the project's quota is used: of queries, or of exports of events."""
+        """Returns how much of the project's quota is used: of queries, or of exports of events."""
         return QuotaUsage._from_json(self._connection.call("quota_usage")[kind])
 
     def audit_events(self, table: str = "events") -> EventAudit:
-        """Compare the settled days of a table of events with Mixpanel's counts. Costs one query."""
+        """Compares the settled days of a table of events with Mixpanel's counts. Costs one query."""
         return EventAudit._from_json(self._connection.call("audit_events", table=table))
 
     def repair_events(self, table: str = "events", **options: Any) -> list[FetchResult | ParallelFetchResult]:
-        """Fetch the days again for which Mixpanel counts other numbers of events; each replaces its rows."""
+        """Fetches the days again for which Mixpanel counts other numbers of events; each replaces its rows."""
         request = {"table": table, **run_options(**options)}
         found = self._fetch("repair_events", request, False, None, None)
         return [event_result(result) for result in found["results"]]

@@ -37,7 +37,7 @@ class Simulator:
     variables: dict[str, str]
 
     def stop(self) -> None:
-        """Stop the server."""
+        """Stops the server."""
         self.process.terminate()
         try:
             self.process.wait(START_TIMEOUT)
@@ -47,7 +47,7 @@ class Simulator:
 
 
 def start(*options: str) -> Simulator:
-    """Start a server on a free port, without a limit on requests."""
+    """Starts a server on a free port, without a limit on requests."""
     program = shutil.which("mp")
     assert program is not None, "the command mp is not in PATH"
     command = [program, "simulate", "--addr", "127.0.0.1:0", "--quota", "off", "--export-quota", "off", *options]
@@ -64,13 +64,13 @@ def start(*options: str) -> Simulator:
 
 
 def child_environment(**changes: str) -> dict[str, str]:
-    """Return the environment of a child process that imports the package."""
+    """Returns the environment of a child process that imports the package."""
     paths = [str(PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]
     # Safe: the working directory may hold the package without its native module.
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONSAFEPATH": "1", **changes}
 
 
 def run_python(code: str, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    """Run Python code in a child process to its end."""
+    """Runs Python code in a child process to its end."""
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, env=child_environment(**changes), capture_output=True, text=True, timeout=60)

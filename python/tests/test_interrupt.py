@@ -40,7 +40,7 @@ class Child:
         self.process.send_signal(signal.SIGINT)
 
     def end(self) -> tuple[float, str]:
-        """Return how long the process takes to end, and its standard error."""
+        """Returns how long the process takes to end, and its standard error."""
         begun = time.monotonic()
         try:
             _, errors = self.process.communicate(timeout=20)

@@ -70,7 +70,7 @@ def test_what_the_optional_libraries_are_for(ws: mp.Workspace) -> None:
 
 
 def on_a_terminal(code: str, *arguments: str) -> str:
-    """Return what a child process writes to a terminal as its standard error."""
+    """Returns what a child process writes to a terminal as its standard error."""
     child, terminal = pty.fork()
     if child == 0:
         try:

@@ -22,7 +22,7 @@ COUNT = "SELECT count(*) FROM profiles"
 
 @contextmanager
 def counting() -> Iterator[Callable[[], int]]:
-    """Count in a thread, in Python."""
+    """Counts in a thread, in Python."""
     count = 0
     is_over = False
 
@@ -41,7 +41,7 @@ def counting() -> Iterator[Callable[[], int]]:
 
 
 def speed_during(action: Callable[[], object]) -> float:
-    """Return how many times per second a thread counts while the work runs."""
+    """Returns how many times per second a thread counts while the work runs."""
     with counting() as count:
         begun, first = time.monotonic(), count()
         action()
@@ -89,13 +89,13 @@ def test_queries_during_a_fetch_into_another_table(simulate: Simulate, tmp_path:
 
 
 def count_rows(path: str) -> int:
-    """Count in a child process."""
+    """Counts in a child process."""
     with mp.Workspace.open(path) as ws:
         return int(ws.sql_scalar(COUNT))
 
 
 def fetch_again(path: str) -> int:
-    """Fetch in a child process."""
+    """Fetches in a child process."""
     with mp.Workspace(path=path) as ws:
         return ws.fetch_profiles(if_exists="replace", parallel=True).total_rows
 
@@ -111,7 +111,7 @@ def test_child_processes_after_a_fetch(ws: mp.Workspace, method: str) -> None:
 
 
 def in_fork(action: Callable[[], None]) -> int:
-    """Return the exit code of a forked child that runs `action`: 3 if it raises `RuntimeError`."""
+    """Returns the exit code of a forked child that runs `action`: 3 if it raises `RuntimeError`."""
     child = os.fork()
     if child == 0:
         code = 9

@@ -54,7 +54,7 @@ def test_more_than_five_workers_count_as_five(ws: mp.Workspace) -> None:
 
 
 def seconds_for_24600(tmp_path: Path, attempts: int, enough: float) -> float:
-    """Return the time of the best attempt, because other processes may have the machine."""
+    """Returns the time of the best attempt, because other processes may have the machine."""
     best = float("inf")
     for attempt in range(attempts):
         begun = time.monotonic()
