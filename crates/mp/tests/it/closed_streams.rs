@@ -5,10 +5,9 @@ use std::process::Stdio;
 
 use crate::attacks::tools::has_program;
 use crate::events::{clean, start, with_faults};
+use crate::program::MP;
 use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};
-
-const MP: &str = env!("CARGO_BIN_EXE_mp");
 
 fn rows(home: &Home, table: &str) -> String {
     home.run(&["query", "sql", "-s", "-f", "plain", &format!("select count(*) from {table}")]).exits(0).stdout

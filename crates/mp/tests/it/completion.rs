@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::program::MP;
 use crate::support::{Home, Simulator};
 
 /// Returns the candidates for the last word, as fish would show them, without descriptions.
@@ -79,7 +80,7 @@ fn the_bash_script_completes_in_bash() {
     home.write_config(&crate::config_file::account("production"));
     let script = home.run(&["completions", "bash"]).exits(0).stdout;
     std::fs::write(home.path().join("mp.bash"), script).expect("a file");
-    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_mp")).parent().expect("a directory").display().to_string();
+    let bin = std::path::Path::new(&*MP).parent().expect("a directory").display().to_string();
     let line = "source ./mp.bash; COMP_WORDS=(mp auth show p); COMP_CWORD=3; COMP_TYPE=9; \
                 $(complete -p mp | sed 's/.*-F \\([^ ]*\\).*/\\1/') mp p show; echo \"${COMPREPLY[*]}\"";
     let direct = home.command(&[]);

@@ -1,5 +1,6 @@
 //! `mp demo`.
 
+use crate::program::MP;
 use crate::snapshot::assert_run;
 use crate::support::Home;
 
@@ -67,7 +68,7 @@ fn the_data_of_the_demo_ends_now_or_on_a_given_day() {
 fn demo_next_step_commands_work_as_printed() {
     let home = Home::new();
     let run = home.run(&["demo", "--fast", "-q", "--keep", "it's here"]).exits(0);
-    let program = env!("CARGO_BIN_EXE_mp");
+    let program = &*MP;
     let commands: Vec<&str> = run.stdout.lines().map(str::trim).filter(|line| line.starts_with(program)).collect();
     assert_eq!(commands.len(), 3, "{}", run.stdout);
     let environment = home.command(&[]);

@@ -6,9 +6,8 @@ use mixpanel_simulator::SimulatorConfig;
 use rustix::process::Signal;
 
 use crate::process::{end, send, start};
+use crate::program::MP;
 use crate::support::{CANARY, Home, PROJECT, Simulator};
-
-const MP: &str = env!("CARGO_BIN_EXE_mp");
 
 /// The service account in the examples.
 pub(crate) const USER: &str = "exporter.1a2b3c";

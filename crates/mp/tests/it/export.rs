@@ -14,10 +14,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use serde_json::Value;
 
+use crate::program::MP;
 use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};
-
-const MP: &str = env!("CARGO_BIN_EXE_mp");
 
 /// Returns a home with a table `profiles` of 2,500 profiles, odd ones among them.
 fn home() -> Home {

@@ -5,10 +5,9 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::process::CommandExt as _;
 
 use crate::attacks::tools::has_program;
+use crate::program::MP;
 use crate::snapshot::assert_run;
 use crate::support::{Home, Run, Simulator};
-
-const MP: &str = env!("CARGO_BIN_EXE_mp");
 
 fn rows(home: &Home) -> String {
     home.run(&["query", "sql", "-s", "-f", "plain", "select count(*) from users"]).exits(0).stdout

@@ -36,6 +36,7 @@ mod patience;
 mod plan;
 mod privacy;
 mod process;
+mod program;
 #[cfg(target_os = "linux")]
 mod prompts;
 mod properties;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use mixpanel_simulator::SimulatorConfig;
 use serde_json::Value;
 
+use crate::program::MP;
 use crate::support::{CANARY, Home, PROJECT, Run, Simulator, USERNAME};
 use crate::terminal::script;
 
@@ -46,7 +47,7 @@ fn is_silent(home: &Home) -> bool {
 }
 
 fn mp(arguments: &str) -> String {
-    format!("{} {arguments}", env!("CARGO_BIN_EXE_mp"))
+    format!("{} {arguments}", MP)
 }
 
 fn home(simulator: &Simulator) -> Home {

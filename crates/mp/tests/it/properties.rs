@@ -7,6 +7,7 @@ use duckdb::Connection;
 use mixpanel_simulator::{OddProfile, SimulatorConfig};
 use serde_json::{Value, json};
 
+use crate::program::MP;
 use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};
 use crate::terminal::script;
@@ -122,7 +123,7 @@ fn query_rows(home: &Home, sql: &str) -> usize {
 fn properties_take_one_line_each_on_any_terminal() {
     let home = home().with("NO_COLOR", "1");
     let count = home.run(&["inspect", "properties"]).exits(0).json().as_array().expect("a list").len();
-    let program = env!("CARGO_BIN_EXE_mp");
+    let program = &*MP;
     for (columns, last) in [(20, "NAME"), (40, "FILL"), (60, "DISTINCT"), (80, "VALUES"), (200, "VALUES")] {
         let line = format!("stty cols {columns} rows 200; unset COLUMNS; {program} inspect properties");
         let Some(mut script) = script(&home, &line) else { return };

@@ -3,6 +3,7 @@
 use mixpanel_simulator::SimulatorConfig;
 
 use crate::examples::USER;
+use crate::program::MP;
 use crate::support::{CANARY, Home, PROJECT, Simulator};
 
 /// Read at run time, so that a change of the text does not rebuild the tests.
@@ -64,7 +65,7 @@ fn add_account(home: &Home, line: &str) {
     #[cfg(target_os = "linux")]
     {
         let answers = crate::examples::answers(line).expect("its prompts are known");
-        let command = line.replacen("mp ", &format!("{} ", env!("CARGO_BIN_EXE_mp")), 1);
+        let command = line.replacen("mp ", &format!("{} ", MP), 1);
         if let Some(run) = crate::prompts::dialog(home, &command, &answers) {
             run.exits(0);
             return;

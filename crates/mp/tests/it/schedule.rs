@@ -4,6 +4,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use mixpanel_simulator::SimulatorConfig;
 
+use crate::program::MP;
 use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME};
 
 const DOCUMENT: &str = include_str!("../../../../docs/schedule.md");
@@ -47,7 +48,7 @@ fn the_documented_command_lines_work_repeatedly_and_print_nothing_to_mail() {
             ));
             home
         };
-        symlink(env!("CARGO_BIN_EXE_mp"), home.path().join("mp")).expect("a link");
+        symlink(&MP, home.path().join("mp")).expect("a link");
         let table = if is_of_events { "events" } else { "profiles" };
         let query = format!("select count(*) from {table}");
         let mut counts = Vec::new();

@@ -9,10 +9,9 @@ use std::process::{Child, Stdio};
 use rustix::process::Signal;
 
 use crate::process::{is_ignored, send};
+use crate::program::MP;
 use crate::snapshot::assert_run;
 use crate::support::{Home, Run};
-
-const MP: &str = env!("CARGO_BIN_EXE_mp");
 
 fn simulate(home: &Home, command: &[&str]) -> Run {
     home.run(&[&["simulate", "--"], command].concat())
@@ -145,7 +144,7 @@ fn standard_input_goes_to_the_command() {
     let text = "one\ntwo\n";
     assert_eq!(home.run_with_input(&["simulate", "--", "cat"], text).exits(0).stdout, text);
     let records = r#"{"$distinct_id":"a","$properties":{"k":1}}"#;
-    let arguments = ["simulate", "--file", "-", "--", MP, "fetch", "profiles", "--stdout", "--raw", "-q"];
+    let arguments = ["simulate", "--file", "-", "--", &*MP, "fetch", "profiles", "--stdout", "--raw", "-q"];
     assert_eq!(home.run_with_input(&arguments, records).exits(0).stdout, format!("{records}\n"));
 }
 

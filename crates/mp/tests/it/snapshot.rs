@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use crate::program::MP;
 use crate::support::Run;
 
 /// Compares a run with its snapshot: the command, the exit code, standard output and standard error. Returns the run.
@@ -121,5 +122,5 @@ fn without_paths(mut text: String) -> String {
         let path = path.display().to_string();
         text = text.replace(&format!("{}/.tmp", path.trim_end_matches('/')), "[TMPDIR]/.tmp");
     }
-    text.replace(env!("CARGO_BIN_EXE_mp"), "[MP]")
+    text.replace(&*MP, "[MP]")
 }

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::process::{end, send, start};
+use crate::program::MP;
 use crate::snapshot::assert_run;
 use crate::support::{Home, Run, Simulator};
 
@@ -251,7 +252,7 @@ fn state_files_that_are_no_files_or_enormous_are_named_at_once() {
         make(path);
         let shown = path.display().to_string();
         // Far less memory than reading the file would need.
-        let line = format!("ulimit -v 900000; exec {} fetch resume -q --db my.db", env!("CARGO_BIN_EXE_mp"));
+        let line = format!("ulimit -v 900000; exec {} fetch resume -q --db my.db", MP);
         assert_run!(home.shell(&line).exits(1).says(&[&shown]).prints_nothing(), case);
         let listed = home.run(&["fetch", "status", "--db", "my.db"]).exits(0).json();
         assert_eq!(listed.as_array().map(Vec::len), Some(1), "{shown}");

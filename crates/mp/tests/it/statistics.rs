@@ -3,6 +3,7 @@
 use duckdb::Connection;
 use serde_json::{Value, json};
 
+use crate::program::MP;
 use crate::snapshot::assert_run;
 use crate::support::Home;
 
@@ -191,7 +192,7 @@ fn a_terminal_of_any_width_shows_bars() {
     for columns in [40, 80, 130] {
         for command in COMMANDS {
             let words: Vec<String> = command.iter().map(|word| format!("'{word}'")).collect();
-            let program = env!("CARGO_BIN_EXE_mp");
+            let program = &*MP;
             let line = format!(
                 "stty cols {columns} rows 200; unset COLUMNS; {program} inspect {} 2>/dev/null",
                 words.join(" ")

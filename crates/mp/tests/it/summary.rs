@@ -2,10 +2,9 @@
 
 use std::process::Stdio;
 
+use crate::program::MP;
 use crate::support::{Home, Run, Simulator};
 use crate::terminal::script;
-
-const MP: &str = env!("CARGO_BIN_EXE_mp");
 
 /// Runs the command with standard output on a terminal of this size, and standard error in a file.
 fn shown(home: &Home, (columns, rows): (u16, u16), command: &str) -> Option<Run> {
@@ -109,7 +108,7 @@ fn what_is_missing_comes_first_and_next_is_the_command_that_resumes() {
     assert!(first < place("Incomplete: loaded 900 of 1,000 profiles into `users` in "), "{}", run.stdout);
     assert_eq!(run.stdout.matches("fetch resume").count(), 1, "{}", run.stdout);
     let resume = next(&run).to_owned();
-    let resumed = shown(&home, (80, 24), resume.strip_prefix(MP).expect("our program")).expect("a terminal").exits(0);
+    let resumed = shown(&home, (80, 24), resume.strip_prefix(&*MP).expect("our program")).expect("a terminal").exits(0);
     let lines: Vec<&str> = resumed.stdout.lines().collect();
     assert!(lines[0].starts_with("Loaded 1,000 profiles into `users` in "), "{}", resumed.stdout);
     assert!(lines[1].starts_with("  requests  1") && lines[1].contains("(whole run)"), "{}", resumed.stdout);

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::conservation;
+use crate::program::MP;
 
 /// The secret in all tests. No output may contain it in any form. Some of its characters are escaped in URLs.
 pub(crate) const CANARY: &str = "CANARY-Zq7/never+show&this";
@@ -70,7 +71,7 @@ impl Home {
     /// Returns the command with an empty environment except for the library path of DuckDB and the test's own
     /// variables.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mp"));
+        let mut command = Command::new(&MP);
         command
             .env_clear()
             .env("HOME", self.path())
@@ -129,7 +130,7 @@ impl Home {
         std::fs::create_dir_all(&bin).expect("a directory");
         let link = bin.join("mp");
         if !link.is_symlink() {
-            std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_mp"), &link).expect("a link");
+            std::os::unix::fs::symlink(&MP, &link).expect("a link");
         }
         let run = self.shell(&format!("PATH='{}':$PATH; export PATH\n{script}", bin.display()));
         Run { command: script.to_owned(), ..run }

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
 use crate::exact::home;
+use crate::program::MP;
 use crate::support::{Home, Run};
 use crate::terminal::{in_terminal, read_until, script};
 
@@ -117,7 +118,7 @@ fn a_pager_shows_output_that_is_longer_than_the_screen() {
 #[test]
 fn ctrl_c_is_for_the_pager() {
     let pager = "trap 'interrupted=1' INT; echo pager-is-up; until test -n \"$interrupted\"; do sleep 0.05; done; cat";
-    let query = format!("{} query sql 'FROM range(30)' --db x.db", env!("CARGO_BIN_EXE_mp"));
+    let query = format!("{} query sql 'FROM range(30)' --db x.db", MP);
     let line = format!("trap : INT; stty cols 80 rows 24; {query}; echo code=$?");
     let home = with_pager(pager);
     let Some(mut script) = script(&home, &line) else { return };

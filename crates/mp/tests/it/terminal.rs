@@ -4,11 +4,12 @@ use std::io::{Read, Write as _};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::program::MP;
 use crate::support::{Home, Run, Simulator};
 
 /// Runs the command with standard error on a terminal, and standard output too unless it is redirected.
 pub(crate) fn in_terminal(home: &Home, command: &str) -> Option<Run> {
-    let line = format!("stty cols 80 rows 24; {} {command}", env!("CARGO_BIN_EXE_mp"));
+    let line = format!("stty cols 80 rows 24; {} {command}", MP);
     let mut script = script(home, &line)?;
     Some(Run::new(script.stdin(Stdio::null()).output().expect("it runs")))
 }
@@ -90,7 +91,7 @@ fn a_wait_shows_its_whole_reason_at_every_width() {
     for columns in [40, 60, 80, 200] {
         let simulator = Simulator::with_faults(1_000, &["pages=2 status=429 header=Retry-After:1 times=1"]);
         let home = Home::new().with_server(&simulator);
-        let fetch = format!("{} fetch profiles users --parallel > result.json", env!("CARGO_BIN_EXE_mp"));
+        let fetch = format!("{} fetch profiles users --parallel > result.json", MP);
         let line = format!("stty cols {columns} rows 24; unset COLUMNS; {fetch}");
         let Some(mut script) = script(&home, &line) else { return };
         let run = Run::new(script.stdin(Stdio::null()).output().expect("it runs")).exits(0);
@@ -106,7 +107,7 @@ fn a_wait_shows_its_whole_reason_at_every_width() {
 fn the_progress_follows_a_terminal_that_is_resized() {
     let simulator = Simulator::with_faults(1_000, &["pages=9 delay=3s times=1"]);
     let home = Home::new().with_server(&simulator);
-    let fetch = format!("{} fetch profiles users --parallel > result.json", env!("CARGO_BIN_EXE_mp"));
+    let fetch = format!("{} fetch profiles users --parallel > result.json", MP);
     let Some(mut script) = script(&home, &format!("tty > tty.txt; stty cols 200 rows 24; unset COLUMNS; {fetch}"))
     else {
         return;
@@ -133,7 +134,7 @@ fn the_progress_follows_a_terminal_that_is_resized() {
 fn the_second_ctrl_c_clears_the_progress_bar() {
     let simulator = Simulator::with_faults(1_000, &["pages=1 delay=300s"]);
     let home = Home::new().with_server(&simulator);
-    let line = format!("stty cols 80 rows 24; {} fetch profiles users", env!("CARGO_BIN_EXE_mp"));
+    let line = format!("stty cols 80 rows 24; {} fetch profiles users", MP);
     let Some(mut script) = script(&home, &line) else { return };
     let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
     let (mut keys, mut screen) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
@@ -158,7 +159,7 @@ fn the_second_ctrl_c_clears_the_progress_bar() {
 fn a_terminal_that_goes_away_does_not_stop_a_fetch() {
     let simulator = Simulator::with_faults(1_000, &["pages=3 status=503 times=2", "pages=5 status=404"]);
     let home = Home::new().with_server(&simulator);
-    let fetch = format!("{} fetch profiles users -v > result.json; echo $? > code", env!("CARGO_BIN_EXE_mp"));
+    let fetch = format!("{} fetch profiles users -v > result.json; echo $? > code", MP);
     let Some(mut script) = script(&home, &format!("trap '' HUP; {fetch}; mv code done")) else { return };
     let mut child = script.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
     let mut screen = child.stdout.take().expect("a pipe");
@@ -220,7 +221,7 @@ fn data_on_a_terminal_cannot_disturb_it_and_fit_its_width() {
 fn a_terminal_of_unknown_width_gets_the_default() {
     let home = Home::new();
     home.write_config(&crate::config_file::account("production"));
-    let mp = env!("CARGO_BIN_EXE_mp");
+    let mp = &*MP;
     let longest = "Read the secret from standard input, which must be a pipe or a file";
     for size in ["rows 0 cols 0", "rows 1 cols 1", "rows 24 cols 5", "rows 0 cols 19"] {
         for columns in ["unset COLUMNS", "COLUMNS=0", "COLUMNS=1", "COLUMNS=x"] {

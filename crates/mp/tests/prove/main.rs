@@ -6,6 +6,8 @@
 
 #[path = "../it/conservation.rs"]
 mod conservation;
+#[path = "../it/program.rs"]
+mod program;
 #[expect(dead_code, reason = "shared with the other tests, which use all of it")]
 #[path = "../it/support.rs"]
 mod support;

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use rustix::process::Signal;
 
 use super::tools::{Recorder, Running, everything_below, has_program, reply, started_by};
+use crate::program::MP;
 use crate::snapshot::assert_run;
 use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME, secret_in};
 
@@ -53,8 +54,7 @@ fn a01_a_secret_that_is_typed_is_not_echoed() {
         return;
     }
     let home = Home::new();
-    let line =
-        format!("tty > tty.txt; {} auth add prod -u {USERNAME} -p {PROJECT} -r us --no-test", env!("CARGO_BIN_EXE_mp"));
+    let line = format!("tty > tty.txt; {} auth add prod -u {USERNAME} -p {PROJECT} -r us --no-test", MP);
     let direct = home.command(&[]);
     let mut command = Command::new("script");
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_clear().current_dir(home.path());
@@ -299,7 +299,7 @@ fn a04_the_process_table_does_not_show_a_secret() {
         Ok(environment) => assert_eq!(secret_in(&environment), None),
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
     }
-    assert!(look("cmdline").starts_with(env!("CARGO_BIN_EXE_mp").as_bytes()));
+    assert!(look("cmdline").starts_with(MP.as_bytes()));
     // There are no child processes that could inherit the secret.
     for task in std::fs::read_dir(format!("/proc/{}/task", fetch.id())).expect("its threads") {
         let children = std::fs::read_to_string(task.expect("a thread").path().join("children"));
