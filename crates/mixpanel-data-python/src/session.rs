@@ -65,13 +65,6 @@ impl Stop for SqlStop {
     }
 }
 
-/// Stops nothing: for work that ends by itself soon.
-struct NoStop;
-
-impl Stop for NoStop {
-    fn ask(&self) {}
-}
-
 #[pymethods]
 impl Session {
     /// Finds credentials and the database as `mp` does.
@@ -106,20 +99,21 @@ impl Session {
         let (session, name, arguments) = (Arc::clone(&self.session), name.to_owned(), arguments.to_owned());
         let stop = Arc::new(FetchStop::default());
         let entry = self.running.begin(stop.clone());
+        let of_work = stop.clone();
         let work = move |_: Sender<Sent<Result<Value>>>| {
             let _entry = entry;
             let workspace = session.workspace();
             match name.as_str() {
-                "test_credentials" => stop.run(workspace.test_credentials()).map(Value::from),
-                "events" => stop.run(async { workspace.client()?.event_names().await }).map(Value::from),
+                "test_credentials" => of_work.run(workspace.test_credentials()).map(Value::from),
+                "events" => of_work.run(async { workspace.client()?.event_names().await }).map(Value::from),
                 "audit_events" => {
                     let request: Request = read(&arguments)?;
-                    stop.run(workspace.audit_events(request.table())).map(|audit| json!(audit))
+                    of_work.run(workspace.audit_events(request.table())).map(|audit| json!(audit))
                 }
                 _ => call(workspace, &name, &arguments),
             }
         };
-        match worker::run(py, &NoStop, None, work)? {
+        match worker::run(py, &*stop, None, work)? {
             Ended::Done(result) => result.map(|value| value.to_string()).map_err(|error| raised(&error)),
             Ended::Interrupted(error, _) => Err(error),
         }

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use arrow::array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
@@ -92,17 +92,21 @@ impl<T: Send + 'static> Source<T> {
         Ok(None)
     }
 
-    /// Waits for the next value in a thread that may have no interpreter.
-    fn next_blocking(&mut self) -> Option<Result<T, Error>> {
+    /// Waits for the next value in a thread that may have no interpreter. `is_interrupted` is asked repeatedly.
+    fn next_blocking(&mut self, is_interrupted: impl Fn() -> bool) -> Option<Result<T, Error>> {
         while !self.is_over {
-            match self.receiver.recv() {
+            match self.receiver.recv_timeout(POLL_INTERVAL) {
                 Ok(Item::Value(value)) => return Some(Ok(value)),
-                Ok(Item::Message(_)) => {}
+                Err(RecvTimeoutError::Timeout) if is_interrupted() => {
+                    self.end();
+                    return Some(Err(Error::new(mixpanel_data::ErrorKind::Cancelled, "interrupted")));
+                }
+                Ok(Item::Message(_)) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Item::End(end)) => {
                     self.is_over = true;
                     return end.err().map(Err);
                 }
-                Err(_) => {
+                Err(RecvTimeoutError::Disconnected) => {
                     self.is_over = true;
                     let message = "internal error of mixpanel_data: a thread panicked";
                     return Some(Err(Error::new(mixpanel_data::ErrorKind::Internal, message)));
@@ -173,7 +177,8 @@ impl ArrowStream {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         // The protocol allows a producer to ignore the request.
         drop(requested_schema);
-        let reader = Reader { schema: Arc::clone(&self.schema), source: self.take()? };
+        let made_in = std::thread::current().id();
+        let reader = Reader { schema: Arc::clone(&self.schema), source: self.take()?, made_in };
         capsule(py, Box::new(reader))
     }
 
@@ -244,6 +249,26 @@ fn capsule(py: Python<'_>, reader: Box<dyn RecordBatchReader + Send>) -> PyResul
 struct Reader {
     schema: SchemaRef,
     source: Source<ArrowItem>,
+    made_in: ThreadId,
+}
+
+impl Reader {
+    /// Returns whether a signal handler raises an exception, which is then raised again when the reader returns to
+    /// Python: it takes only errors of its own kind from here.
+    ///
+    /// Asks only in the thread that made the reader: in another one, the wait for the GIL could last forever, because a
+    /// consumer may hold it while its threads read.
+    fn is_interrupted(made_in: ThreadId) -> bool {
+        std::thread::current().id() == made_in
+            && Python::try_attach(|py| {
+                let is_raised = py.check_signals().is_err();
+                if is_raised {
+                    let _ = py.import("_thread").and_then(|module| module.call_method0("interrupt_main"));
+                }
+                is_raised
+            })
+            .unwrap_or(false)
+    }
 }
 
 impl Iterator for Reader {
@@ -251,7 +276,7 @@ impl Iterator for Reader {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            match self.source.next_blocking()? {
+            match self.source.next_blocking(|| Self::is_interrupted(self.made_in))? {
                 Ok(ArrowItem::Batch(batch)) => return Some(Ok(batch)),
                 Ok(ArrowItem::Schema(_)) => {}
                 Err(error) => return Some(Err(ArrowError::ExternalError(Box::new(error)))),
