@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, overload
+from typing import Any, Literal, Unpack, overload
 
-from ._progress import display, log
-from ._requests import (
-    EventResult,
-    ProfileResult,
-    if_exists_of,
-    profile_filters,
-    run_options,
-    texts,
-    workers,
+from ._options import (
+    BatchCallback,
+    EventFetchOptions,
+    PageCallback,
+    ProfileFetchOptions,
+    RunOptions,
+    check_names,
 )
-from ._session import Connection, Day, day, moment, seconds, without_none
+from ._progress import display, log
+from ._requests import EventResult, ProfileResult, if_exists_of, request
+from ._session import Connection, Day, day
 from .types import (
     BatchProgress,
     FetchResult,
@@ -25,9 +25,6 @@ from .types import (
     ParallelProfileResult,
     ProfileProgress,
 )
-
-PageCallback = Callable[[ProfileProgress], object]
-BatchCallback = Callable[[BatchProgress], object]
 
 
 class Fetcher:
@@ -38,12 +35,12 @@ class Fetcher:
     def _fetch(
         self,
         name: str,
-        request: dict[str, Any],
+        arguments: dict[str, Any],
         progress: bool,
         on_page: PageCallback | None,
         on_batch: BatchCallback | None,
     ) -> Any:
-        shown = display(progress, request.get("table") or "fetch")
+        shown = display(progress, arguments.get("table") or "fetch")
 
         def listen(event: dict[str, Any]) -> None:
             log(event)
@@ -54,18 +51,22 @@ class Fetcher:
                 on_batch(BatchProgress._from_json(event))
 
         try:
-            return self._connection.fetch(name, request, listen)
+            return self._connection.fetch(name, arguments, listen)
         finally:
             shown.close()
 
     @overload
     def fetch_profiles(
-        self, name: str = ..., *, parallel: Literal[True], **options: Any
+        self, name: str = ..., *, parallel: Literal[True], **options: Unpack[ProfileFetchOptions]
     ) -> ParallelProfileResult: ...
     @overload
-    def fetch_profiles(self, name: str = ..., *, parallel: Literal[False] = ..., **options: Any) -> FetchResult: ...
+    def fetch_profiles(
+        self, name: str = ..., *, parallel: Literal[False] = ..., **options: Unpack[ProfileFetchOptions]
+    ) -> FetchResult: ...
     @overload
-    def fetch_profiles(self, name: str = ..., *, parallel: bool, **options: Any) -> ProfileResult: ...
+    def fetch_profiles(
+        self, name: str = ..., *, parallel: bool, **options: Unpack[ProfileFetchOptions]
+    ) -> ProfileResult: ...
     def fetch_profiles(
         self,
         name: str = "profiles",
@@ -90,7 +91,7 @@ class Fetcher:
         full_every: float | timedelta | None = None,
         page_size: int | None = None,
         limit: int | None = None,
-        **options: Any,
+        **options: Unpack[RunOptions],
     ) -> ProfileResult:
         """Fetches user profiles into a table.
 
@@ -121,7 +122,7 @@ class Fetcher:
             full_every: With `since="last"`: replace the whole table if the load that created it is older, in seconds.
             page_size: Profiles per page to request, up to 40,000.
             limit: Fetch only a sample of at most this many.
-            **options: See `mixpanel_data.run_options`.
+            **options: See `mixpanel_data.RunOptions`.
 
         Returns:
             A `ParallelProfileResult` if `parallel`, else a `FetchResult`.
@@ -132,40 +133,43 @@ class Fetcher:
             IncompleteError: A replacement lacks pages; the old table is unchanged.
             MixpanelDataError: Nothing was loaded. If `run_id` is set, `resume_fetch(run_id=...)` continues.
         """
-        request = {
-            **profile_filters(
-                where=where,
-                cohort_id=cohort_id,
-                output_properties=output_properties,
-                distinct_id=distinct_id,
-                distinct_ids=distinct_ids,
-                group_id=group_id,
-                behaviors=behaviors,
-                as_of_timestamp=as_of_timestamp,
-                include_all_users=include_all_users,
-            ),
-            **without_none(
-                table=name,
-                batch_size=batch_size,
-                parallel=parallel,
-                max_workers=workers(max_workers),
-                if_exists=if_exists_of(if_exists, append),
-                since=moment(since),
-                full_every=seconds(full_every),
-                page_size=page_size,
-                limit=limit,
-            ),
-            **run_options(**options),
-        }
-        result = self._fetch("profiles", request, progress, on_page_complete, None)
+        check_names("fetch_profiles", options, RunOptions)
+        arguments = request(
+            table=name,
+            where=where,
+            cohort_id=cohort_id,
+            output_properties=output_properties,
+            distinct_id=distinct_id,
+            distinct_ids=distinct_ids,
+            group_id=group_id,
+            behaviors=behaviors,
+            as_of_timestamp=as_of_timestamp,
+            include_all_users=include_all_users,
+            batch_size=batch_size,
+            parallel=parallel,
+            max_workers=max_workers,
+            if_exists=if_exists_of(if_exists, append),
+            since=since,
+            full_every=full_every,
+            page_size=page_size,
+            limit=limit,
+            **options,
+        )
+        result = self._fetch("profiles", arguments, progress, on_page_complete, None)
         return ParallelProfileResult._from_json(result) if parallel else FetchResult._from_json(result)
 
     @overload
-    def fetch_events(self, name: str = ..., *, parallel: Literal[True], **options: Any) -> ParallelFetchResult: ...
+    def fetch_events(
+        self, name: str = ..., *, parallel: Literal[True], **options: Unpack[EventFetchOptions]
+    ) -> ParallelFetchResult: ...
     @overload
-    def fetch_events(self, name: str = ..., *, parallel: Literal[False] = ..., **options: Any) -> FetchResult: ...
+    def fetch_events(
+        self, name: str = ..., *, parallel: Literal[False] = ..., **options: Unpack[EventFetchOptions]
+    ) -> FetchResult: ...
     @overload
-    def fetch_events(self, name: str = ..., *, parallel: bool, **options: Any) -> EventResult: ...
+    def fetch_events(
+        self, name: str = ..., *, parallel: bool, **options: Unpack[EventFetchOptions]
+    ) -> EventResult: ...
     def fetch_events(
         self,
         name: str = "events",
@@ -187,7 +191,7 @@ class Fetcher:
         dedupe: Literal["exact", "day", "none"] | None = None,
         time_zone: str | None = None,
         refresh_days: int | None = None,
-        **options: Any,
+        **options: Unpack[RunOptions],
     ) -> EventResult:
         """Fetches the events of a range of days into a table.
 
@@ -212,7 +216,7 @@ class Fetcher:
             dedupe: Which of several events with one identity are kept: `"exact"` (default), `"day"` or `"none"`.
             time_zone: The time zone of the project, such as `"Europe/Lisbon"`; by default that of the table, else UTC.
             refresh_days: Days after which a day counts as settled.
-            **options: See `mixpanel_data.run_options`.
+            **options: See `mixpanel_data.RunOptions`.
 
         Returns:
             A `ParallelFetchResult` if `parallel`, else a `FetchResult`.
@@ -224,44 +228,24 @@ class Fetcher:
             IncompleteError: A replacement lacks date ranges; the old table is unchanged.
             MixpanelDataError: Nothing was loaded. If `run_id` is set, `resume_fetch(run_id=...)` continues.
         """
-        request = self._event_request(
-            name,
+        check_names("fetch_events", options, RunOptions)
+        arguments = request(
+            table=name,
             from_date=from_date,
             to_date=to_date,
             events=events,
             where=where,
             limit=limit,
-            time_zone=time_zone,
             batch_size=batch_size,
             parallel=parallel,
-            max_workers=workers(max_workers),
+            max_workers=max_workers,
             chunk_days=chunk_days,
             if_exists=if_exists_of(if_exists, append),
             since=day(since),
             dedupe=dedupe,
+            time_zone=time_zone,
             refresh_days=refresh_days,
-            options=options,
+            **options,
         )
-        result = self._fetch("events", request, progress, None, on_batch_complete)
+        result = self._fetch("events", arguments, progress, None, on_batch_complete)
         return ParallelFetchResult._from_json(result) if parallel else FetchResult._from_json(result)
-
-    @staticmethod
-    def _event_request(
-        name: str,
-        *,
-        from_date: Day | None,
-        to_date: Day | None,
-        events: Sequence[str] | None,
-        options: dict[str, Any],
-        **rest: Any,
-    ) -> dict[str, Any]:
-        return {
-            **without_none(
-                table=name,
-                from_date=day(from_date),
-                to_date=day(to_date),
-                events=texts("events", events),
-                **rest,
-            ),
-            **run_options(**options),
-        }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
-from ._session import seconds, without_none
+from ._session import day
 from .exceptions import InvalidInputError
 from .types import FetchResult, IfExists, ParallelFetchResult, ParallelProfileResult
 
@@ -15,22 +15,21 @@ EventResult = FetchResult | ParallelFetchResult
 ProfileResult = FetchResult | ParallelProfileResult
 
 
-def texts(name: str, value: Sequence[str] | None) -> list[str] | None:
-    """Returns a list of texts; a single text would be taken for a list of characters."""
-    if isinstance(value, str):
-        raise InvalidInputError(f"{name} is the text {value!r}; pass a list of texts")
-    return None if value is None else list(value)
+def request(**arguments: Any) -> dict[str, Any]:
+    """Returns the arguments that are not None, as the native module expects them.
+
+    Raises:
+        InvalidInputError: An argument is wrong.
+    """
+    return {
+        name: _CONVERSIONS[name](name, value) if name in _CONVERSIONS else value
+        for name, value in arguments.items()
+        if value is not None
+    }
 
 
-def one_of(name: str, value: str | None, choices: Sequence[str]) -> None:
-    """Checks that a text is one of these, or None."""
-    if value is not None and value not in choices:
-        raise InvalidInputError(f"{name} is {value!r}; use {', '.join(choices[:-1])} or {choices[-1]}")
-
-
-def if_exists_of(if_exists: IfExists | None, append: bool = False) -> IfExists | None:
-    """Checks `if_exists`, and combine it with `append` of earlier versions."""
-    one_of("if_exists", if_exists, ("fail", "append", "replace", "upsert"))
+def if_exists_of(if_exists: IfExists | None, append: bool) -> IfExists | None:
+    """Combines `if_exists` with `append` of earlier versions."""
     if not append:
         return if_exists
     if if_exists not in (None, "append"):
@@ -38,86 +37,71 @@ def if_exists_of(if_exists: IfExists | None, append: bool = False) -> IfExists |
     return "append"
 
 
-def behaviors_text(value: str | Sequence[dict[str, Any]] | None) -> str | None:
-    """Returns behaviors as JSON text."""
-    return value if value is None or isinstance(value, str) else json.dumps(list(value))
+def _texts(name: str, value: Sequence[str]) -> list[str]:
+    """Returns a list of texts; a single text would be taken for a list of characters."""
+    if isinstance(value, str):
+        raise InvalidInputError(f"{name} is the text {value!r}; pass a list of texts")
+    return list(value)
 
 
-def profile_filters(
-    *,
-    where: str | None,
-    cohort_id: str | int | None,
-    output_properties: Sequence[str] | None,
-    distinct_id: str | None,
-    distinct_ids: Sequence[str] | None,
-    group_id: str | int | None,
-    behaviors: str | Sequence[dict[str, Any]] | None,
-    as_of_timestamp: int | None,
-    include_all_users: bool,
-) -> dict[str, Any]:
-    """Returns the filters of profiles as a request."""
-    return without_none(
-        where=where,
-        cohort_id=None if cohort_id is None else str(cohort_id),
-        output_properties=texts("output_properties", output_properties),
-        distinct_id=distinct_id,
-        distinct_ids=texts("distinct_ids", distinct_ids),
-        group_id=None if group_id is None else str(group_id),
-        behaviors=behaviors_text(behaviors),
-        as_of_timestamp=as_of_timestamp,
-        include_all_users=include_all_users,
-    )
+def _if_exists(name: str, value: str) -> str:
+    if value not in ("fail", "append", "replace", "upsert"):
+        raise InvalidInputError(f"{name} is {value!r}; use fail, append, replace or upsert")
+    return value
 
 
-def run_options(
-    *,
-    memory: int | None = None,
-    max_wait: float | timedelta | None = None,
-    lock_wait: float | timedelta | None = None,
-    allow_drift: float | None = None,
-    allow_empty: bool = False,
-    drop_properties: Sequence[str] | None = None,
-    hash_properties: Sequence[str] | None = None,
-    hash_key: str | None = None,
-) -> dict[str, Any]:
-    """Returns the options of a run as a request.
-
-    Args:
-        memory: Memory budget of the process in bytes; 400 MB by default, at least 200 MB.
-        max_wait: Give up after this long without a new page, in seconds; 24 hours by default.
-        lock_wait: How long to wait for another process that has the database open, in seconds.
-        allow_drift: Percentage of announced profiles that may be missing; 0.1 by default.
-        allow_empty: Whether an empty result may replace a table with rows.
-        drop_properties: Properties to drop before anything is stored.
-        hash_properties: Properties whose values are replaced by keyed hashes before anything is stored.
-        hash_key: The key of these hashes; by default MP_HASH_KEY or the one in the config file.
-    """
-    return without_none(
-        memory=memory,
-        max_wait=seconds(max_wait),
-        lock_wait=seconds(lock_wait),
-        allow_drift=allow_drift,
-        allow_empty=allow_empty,
-        drop_properties=texts("drop_properties", drop_properties),
-        hash_properties=texts("hash_properties", hash_properties),
-        hash_key=hash_key,
-    )
+def _behaviors(name: str, value: str | Sequence[dict[str, Any]]) -> str:
+    return value if isinstance(value, str) else json.dumps(list(value))
 
 
-def workers(max_workers: int | None) -> int | None:
-    if max_workers is not None and max_workers < 1:
-        raise InvalidInputError(f"max_workers must be positive, and is {max_workers}")
-    return max_workers
+def _id(name: str, value: str | int) -> str:
+    """Returns an id, which may be a number, as text."""
+    return str(value)
 
 
-def given_filters(filters: dict[str, Any] | None) -> dict[str, Any]:
-    given = dict(filters or {})
-    if "behaviors" in given:
-        given["behaviors"] = behaviors_text(given["behaviors"])
-    for name in ("cohort_id", "group_id"):
-        if given.get(name) is not None:
-            given[name] = str(given[name])
-    return {name: value for name, value in given.items() if value is not None}
+def _day(name: str, value: str | date) -> str | None:
+    return day(value)
+
+
+def _time(name: str, value: str | date | timedelta) -> str:
+    """Returns a time as text. A time without a zone is in UTC, and a timedelta counts back from now."""
+    if isinstance(value, timedelta):
+        value = datetime.now(timezone.utc) - value
+    if isinstance(value, datetime):
+        value = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _seconds(name: str, value: float | timedelta) -> float:
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def _positive(name: str, value: int) -> int:
+    if value < 1:
+        raise InvalidInputError(f"{name} must be positive, and is {value}")
+    return value
+
+
+_CONVERSIONS: dict[str, Callable[[str, Any], Any]] = {
+    "behaviors": _behaviors,
+    "cohort_id": _id,
+    "distinct_ids": _texts,
+    "drop_properties": _texts,
+    "events": _texts,
+    "from_date": _day,
+    "full_every": _seconds,
+    "group_id": _id,
+    "hash_properties": _texts,
+    "if_exists": _if_exists,
+    "lock_wait": _seconds,
+    "max_wait": _seconds,
+    "max_workers": _positive,
+    "output_properties": _texts,
+    "since": _time,
+    "to_date": _day,
+}
+"""How the arguments of these names are checked and expressed in JSON. Others are passed on as they are."""
 
 
 def profile_result(result: dict[str, Any]) -> ProfileResult:

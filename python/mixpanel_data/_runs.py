@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
-from ._fetching import BatchCallback, Fetcher, PageCallback
-from ._requests import (
-    EventResult,
-    ProfileResult,
-    event_result,
-    given_filters,
-    if_exists_of,
-    profile_result,
-    run_options,
-    workers,
+from ._fetching import Fetcher
+from ._options import (
+    BatchCallback,
+    EventPlanOptions,
+    PageCallback,
+    ProfileFilters,
+    ProfilePlanOptions,
+    RunOptions,
+    check_names,
 )
-from ._session import Day, day, seconds, without_none
+from ._requests import EventResult, ProfileResult, event_result, profile_result, request
+from ._session import Day
 from .types import EventEstimate, FetchEstimate, IfExists, UnfinishedRun
 
 
@@ -34,8 +34,8 @@ class Runs(Fetcher):
         full_every: float | timedelta | None = None,
         page_size: int | None = None,
         on_page_complete: PageCallback | None = None,
-        filters: dict[str, Any] | None = None,
-        **options: Any,
+        filters: ProfileFilters | None = None,
+        **options: Unpack[RunOptions],
     ) -> ProfileResult:
         """Brings a table of profiles up to date: resumes, fetches what changed, or fetches everything.
 
@@ -48,20 +48,19 @@ class Runs(Fetcher):
             page_size: Profiles per page to request.
             on_page_complete: Called in this thread for each page.
             filters: Those with which the table was loaded, such as `{"where": ...}`.
-            **options: See `mixpanel_data.run_options`.
+            **options: See `mixpanel_data.RunOptions`.
         """
-        request = {
-            **without_none(
-                table=name,
-                parallel=parallel,
-                max_workers=workers(max_workers),
-                full_every=seconds(full_every),
-                page_size=page_size,
-            ),
-            **given_filters(filters),
-            **run_options(**options),
-        }
-        return profile_result(self._fetch("refresh_profiles", request, progress, on_page_complete, None))
+        check_names("refresh_profiles", options, RunOptions)
+        arguments = request(
+            table=name,
+            parallel=parallel,
+            max_workers=max_workers,
+            full_every=full_every,
+            page_size=page_size,
+            **(filters or {}),
+            **options,
+        )
+        return profile_result(self._fetch("refresh_profiles", arguments, progress, on_page_complete, None))
 
     def refresh_events(
         self,
@@ -78,7 +77,7 @@ class Runs(Fetcher):
         time_zone: str | None = None,
         refresh_days: int | None = None,
         on_batch_complete: BatchCallback | None = None,
-        **options: Any,
+        **options: Unpack[RunOptions],
     ) -> EventResult:
         """Brings a table of events up to date: resumes, or replaces the days that may have changed since the last load.
 
@@ -95,23 +94,23 @@ class Runs(Fetcher):
             time_zone: The time zone of the project.
             refresh_days: Days after which a day counts as settled.
             on_batch_complete: Called in this thread for each date range.
-            **options: See `mixpanel_data.run_options`.
+            **options: See `mixpanel_data.RunOptions`.
         """
-        request = self._event_request(
-            name,
+        check_names("refresh_events", options, RunOptions)
+        arguments = request(
+            table=name,
             from_date=from_date,
-            to_date=None,
             events=events,
             where=where,
             parallel=parallel,
-            max_workers=workers(max_workers),
+            max_workers=max_workers,
             chunk_days=chunk_days,
             dedupe=dedupe,
             time_zone=time_zone,
             refresh_days=refresh_days,
-            options=options,
+            **options,
         )
-        return event_result(self._fetch("refresh_events", request, progress, None, on_batch_complete))
+        return event_result(self._fetch("refresh_events", arguments, progress, None, on_batch_complete))
 
     def resume_fetch(
         self,
@@ -126,7 +125,7 @@ class Runs(Fetcher):
         replace_newer: bool = False,
         on_page_complete: PageCallback | None = None,
         on_batch_complete: BatchCallback | None = None,
-        **options: Any,
+        **options: Unpack[RunOptions],
     ) -> ProfileResult | EventResult:
         """Resumes an unfinished run: requests what is missing, then loads.
 
@@ -141,40 +140,48 @@ class Runs(Fetcher):
             replace_newer: Allow the run to replace a table that a newer run has loaded since.
             on_page_complete: Called in this thread for each page.
             on_batch_complete: Called in this thread for each date range.
-            **options: See `mixpanel_data.run_options`.
+            **options: See `mixpanel_data.RunOptions`.
 
         Raises:
             RunNotFoundError: There is no such run.
             RunBusyError: Another process is working on it.
         """
-        request = {
-            **without_none(
-                table=table,
-                run_id=run_id,
-                parallel=parallel,
-                max_workers=workers(max_workers),
-                if_exists=if_exists_of(if_exists),
-                accept_partial=accept_partial,
-                replace_newer=replace_newer,
-            ),
-            **run_options(**options),
-        }
-        result = self._fetch("resume", request, progress, on_page_complete, on_batch_complete)
+        check_names("resume_fetch", options, RunOptions)
+        arguments = request(
+            table=table,
+            run_id=run_id,
+            parallel=parallel,
+            max_workers=max_workers,
+            if_exists=if_exists,
+            accept_partial=accept_partial,
+            replace_newer=replace_newer,
+            **options,
+        )
+        result = self._fetch("resume", arguments, progress, on_page_complete, on_batch_complete)
         return event_result(result) if "failed_date_ranges" in result else profile_result(result)
 
-    def plan_profiles(self, name: str = "profiles", *, parallel: bool = False, **filters: Any) -> FetchEstimate:
+    def plan_profiles(
+        self, name: str = "profiles", *, parallel: bool = False, **options: Unpack[ProfilePlanOptions]
+    ) -> FetchEstimate:
         """Estimates a fetch of profiles, by requesting page 0, which the fetch then reuses.
 
         Args:
             name: The table.
             parallel: Whether the fetch would request several pages at a time.
-            **filters: Filters and `page_size` as for `fetch_profiles`.
+            **options: Filters, `page_size` and others as for `fetch_profiles`.
         """
-        request = {"table": name, "parallel": parallel, **given_filters(filters)}
-        return FetchEstimate._from_json(self._connection.plan("plan_profiles", request))
+        check_names("plan_profiles", options, ProfilePlanOptions)
+        arguments = request(table=name, parallel=parallel, **options)
+        return FetchEstimate._from_json(self._connection.plan("plan_profiles", arguments))
 
     def plan_events(
-        self, name: str = "events", *, from_date: Day, to_date: Day, parallel: bool = True, **filters: Any
+        self,
+        name: str = "events",
+        *,
+        from_date: Day,
+        to_date: Day,
+        parallel: bool = True,
+        **options: Unpack[EventPlanOptions],
     ) -> EventEstimate:
         """Estimates a fetch of events. Sends no request.
 
@@ -183,10 +190,11 @@ class Runs(Fetcher):
             from_date: The first day.
             to_date: The last day.
             parallel: Whether the fetch would request several date ranges at a time.
-            **filters: `events`, `where`, `chunk_days` and others as for `fetch_events`.
+            **options: `events`, `where`, `chunk_days` and others as for `fetch_events`.
         """
-        request = {"table": name, "from_date": day(from_date), "to_date": day(to_date), "parallel": parallel, **filters}
-        return EventEstimate._from_json(self._connection.plan("plan_events", request))
+        check_names("plan_events", options, EventPlanOptions)
+        arguments = request(table=name, from_date=from_date, to_date=to_date, parallel=parallel, **options)
+        return EventEstimate._from_json(self._connection.plan("plan_events", arguments))
 
     def unfinished_runs(self) -> list[UnfinishedRun]:
         """Returns the unfinished runs of the database, newest first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from typing import Any
 
 from . import _core
@@ -26,21 +26,6 @@ def day(value: Day | None) -> str | None:
     if isinstance(value, datetime):
         value = value.date()
     return value.isoformat() if isinstance(value, date) else value
-
-
-def moment(value: str | datetime | timedelta | None) -> str | None:
-    """Returns a time as text. A time without a zone is in UTC, and a timedelta counts back from now."""
-    if isinstance(value, timedelta):
-        value = datetime.now(timezone.utc) - value
-    if isinstance(value, datetime):
-        value = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
-    return value
-
-
-def seconds(value: float | timedelta | None) -> float | None:
-    """Returns a duration in seconds."""
-    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def encoded(arguments: Mapping[str, Any]) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Unpack
 
 from . import _core
-from ._requests import profile_filters, run_options, texts
+from ._options import EventPlanOptions, ProfileStreamOptions, RunOptions, check_names
 from ._progress import log
-from ._session import Connection, Day, day, encoded, moment, without_none
+from ._requests import request
+from ._session import Connection, Day, encoded
 from .exceptions import IncompleteError, from_core_error
 
 
@@ -44,9 +45,9 @@ class Streamer:
 
     _connection: Connection
 
-    def _lines(self, name: str, request: dict[str, Any]) -> Iterator[str]:
+    def _lines(self, name: str, arguments: dict[str, Any]) -> Iterator[str]:
         try:
-            stream = self._connection.core.stream(name, encoded(request), listen)
+            stream = self._connection.core.stream(name, encoded(arguments), listen)
         except _core.CoreError as error:
             raise from_core_error(error) from None
         try:
@@ -62,9 +63,9 @@ class Streamer:
         finally:
             stream.close()
 
-    def _batches(self, name: str, request: dict[str, Any]) -> ArrowRecords:
+    def _batches(self, name: str, arguments: dict[str, Any]) -> ArrowRecords:
         try:
-            return ArrowRecords(self._connection.core.stream_arrow(name, encoded(request), listen))
+            return ArrowRecords(self._connection.core.stream_arrow(name, encoded(arguments), listen))
         except _core.CoreError as error:
             raise from_core_error(error) from None
 
@@ -85,7 +86,7 @@ class Streamer:
         max_workers: int | None = None,
         limit: int | None = None,
         since: str | datetime | timedelta | None = None,
-        **options: Any,
+        **options: Unpack[RunOptions],
     ) -> Iterator[dict[str, Any]]:
         """Iterates over profiles without storing them.
 
@@ -95,22 +96,26 @@ class Streamer:
         Raises:
             IncompleteError: At the end, if pages are missing.
         """
-        request = {
-            **profile_filters(
-                where=where,
-                cohort_id=cohort_id,
-                output_properties=output_properties,
-                distinct_id=distinct_id,
-                distinct_ids=distinct_ids,
-                group_id=group_id,
-                behaviors=behaviors,
-                as_of_timestamp=as_of_timestamp,
-                include_all_users=include_all_users,
-            ),
-            **without_none(parallel=parallel, max_workers=max_workers, limit=limit, since=moment(since), raw=raw),
-            **run_options(**options),
-        }
-        return (json.loads(line) for line in self._lines("profiles", {"table": "profiles", **request}))
+        check_names("stream_profiles", options, RunOptions)
+        arguments = request(
+            table="profiles",
+            where=where,
+            cohort_id=cohort_id,
+            output_properties=output_properties,
+            raw=raw,
+            distinct_id=distinct_id,
+            distinct_ids=distinct_ids,
+            group_id=group_id,
+            behaviors=behaviors,
+            as_of_timestamp=as_of_timestamp,
+            include_all_users=include_all_users,
+            parallel=parallel,
+            max_workers=max_workers,
+            limit=limit,
+            since=since,
+            **options,
+        )
+        return (json.loads(line) for line in self._lines("profiles", arguments))
 
     def stream_events(
         self,
@@ -125,7 +130,7 @@ class Streamer:
         max_workers: int | None = None,
         chunk_days: int | None = None,
         time_zone: str | None = None,
-        **options: Any,
+        **options: Unpack[RunOptions],
     ) -> Iterator[dict[str, Any]]:
         """Iterates over events without storing them, in the order of their days.
 
@@ -135,79 +140,45 @@ class Streamer:
         Raises:
             IncompleteError: At the end, if date ranges are missing.
         """
-        request = event_request(
-            from_date, to_date, events, options, where=where, limit=limit, parallel=parallel, max_workers=max_workers,
-            chunk_days=chunk_days, time_zone=time_zone, raw=raw,
-        )  # fmt: skip
-        lines = self._lines("events", request)
+        check_names("stream_events", options, RunOptions)
+        arguments = request(
+            table="events",
+            from_date=from_date,
+            to_date=to_date,
+            events=events,
+            where=where,
+            limit=limit,
+            raw=raw,
+            parallel=parallel,
+            max_workers=max_workers,
+            chunk_days=chunk_days,
+            time_zone=time_zone,
+            **options,
+        )
+        lines = self._lines("events", arguments)
         return (json.loads(line) for line in lines) if raw else (event(line) for line in lines)
 
-    def stream_profiles_arrow(self, *, parallel: bool = False, **filters: Any) -> ArrowRecords:
+    def stream_profiles_arrow(
+        self, *, parallel: bool = False, **options: Unpack[ProfileStreamOptions]
+    ) -> ArrowRecords:
         """Streams profiles as record batches with the columns `distinct_id`, `properties` (JSON text) and `last_seen`.
 
         The arguments are those of `stream_profiles`, except `raw`. Missing pages make reading fail at the end.
         """
-        names = set(filters) & _PROFILE_FILTERS
-        given = {name: filters.pop(name) for name in names}
-        request = {
-            **profile_filters(**{**dict.fromkeys(_PROFILE_FILTERS), "include_all_users": False, **given}),
-            "parallel": parallel,
-            **without_none(max_workers=filters.pop("max_workers", None), limit=filters.pop("limit", None)),
-            **without_none(since=moment(filters.pop("since", None))),
-            **run_options(**filters),
-        }
-        return self._batches("profiles", {"table": "profiles", **request})
+        check_names("stream_profiles_arrow", options, ProfileStreamOptions)
+        return self._batches("profiles", request(table="profiles", parallel=parallel, **options))
 
     def stream_events_arrow(
-        self,
-        *,
-        from_date: Day,
-        to_date: Day,
-        events: Sequence[str] | None = None,
-        where: str | None = None,
-        limit: int | None = None,
-        parallel: bool = False,
-        max_workers: int | None = None,
-        chunk_days: int | None = None,
-        time_zone: str | None = None,
-        **options: Any,
+        self, *, from_date: Day, to_date: Day, parallel: bool = False, **options: Unpack[EventPlanOptions]
     ) -> ArrowRecords:
         """Streams events as record batches.
 
         Their columns are `event_name`, `event_time` (UTC), `distinct_id`, `insert_id` and `properties` (JSON text). The
         arguments are those of `stream_events`, except `raw`. Missing date ranges make reading fail at the end.
         """
-        request = event_request(
-            from_date, to_date, events, options, where=where, limit=limit, parallel=parallel, max_workers=max_workers,
-            chunk_days=chunk_days, time_zone=time_zone,
-        )  # fmt: skip
-        return self._batches("events", request)
-
-
-_PROFILE_FILTERS = {
-    "where",
-    "cohort_id",
-    "output_properties",
-    "distinct_id",
-    "distinct_ids",
-    "group_id",
-    "behaviors",
-    "as_of_timestamp",
-    "include_all_users",
-}
-
-
-def event_request(
-    from_date: Day, to_date: Day, events: Sequence[str] | None, options: dict[str, Any], **rest: Any
-) -> dict[str, Any]:
-    """Returns the request of a stream of events."""
-    return {
-        "table": "events",
-        "from_date": day(from_date),
-        "to_date": day(to_date),
-        **without_none(events=texts("events", events), **rest),
-        **run_options(**options),
-    }
+        check_names("stream_events_arrow", options, EventPlanOptions)
+        arguments = request(table="events", from_date=from_date, to_date=to_date, parallel=parallel, **options)
+        return self._batches("events", arguments)
 
 
 def event(line: str) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from datetime import datetime, timezone
 from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from ._options import RunOptions, check_names
 from ._query import QueryResult
-from ._requests import event_result, run_options
+from ._requests import event_result, request
 from ._runs import Runs
 from ._session import Connection, without_none
 from ._statistics import Statistics
@@ -243,10 +244,12 @@ class Workspace(Runs, Streamer, Statistics):
         """Compares the settled days of a table of events with Mixpanel's counts. Costs one query."""
         return EventAudit._from_json(self._connection.call("audit_events", table=table))
 
-    def repair_events(self, table: str = "events", **options: Any) -> list[FetchResult | ParallelFetchResult]:
+    def repair_events(
+        self, table: str = "events", **options: Unpack[RunOptions]
+    ) -> list[FetchResult | ParallelFetchResult]:
         """Fetches the days again for which Mixpanel counts other numbers of events; each replaces its rows."""
-        request = {"table": table, **run_options(**options)}
-        found = self._fetch("repair_events", request, False, None, None)
+        check_names("repair_events", options, RunOptions)
+        found = self._fetch("repair_events", request(table=table, **options), False, None, None)
         return [event_result(result) for result in found["results"]]
 
     def __repr__(self) -> str:

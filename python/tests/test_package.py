@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import pty
+import re
 import statistics
 import sys
 import termios
@@ -34,16 +35,41 @@ ws = mp.Workspace(path=sys.argv[1])
 
 
 def test_importing_the_package_imports_no_optional_library() -> None:
-    found = run_python("import sys, mixpanel_data; print(sorted(sys.modules))")
+    found = run_python("import sys, mixpanel_data; mixpanel_data.Workspace; print(sorted(sys.modules))")
     assert found.returncode == 0, found.stderr
     modules = set(eval(found.stdout))
     assert not modules & set(OPTIONAL)
 
 
+def test_the_import_and_the_command_load_only_what_they_need() -> None:
+    code = "import sys; {0}; print([name for name in sys.modules if name.startswith('mixpanel_data.')])"
+    assert run_python(code.format("import mixpanel_data")).stdout == "[]\n"
+    assert run_python(code.format("import mixpanel_data._cli")).stdout == "['mixpanel_data._cli']\n"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import mixpanel_data; mixpanel_data.Workspace",
+        "import mixpanel_data; mixpanel_data.exceptions.QueryError; mixpanel_data.types.FetchResult",
+        "import mixpanel_data; assert mixpanel_data.__version__",
+        "import mixpanel_data; assert 'Workspace' in dir(mixpanel_data)",
+        "from mixpanel_data import *; Workspace, QueryError, FetchResult, RunOptions",
+        "from mixpanel_data import Workspace, MixpanelDataError, auth",
+        "from mixpanel_data.exceptions import QueryError; import mixpanel_data as m; assert m.QueryError is QueryError",
+        "import mixpanel_data; assert not hasattr(mixpanel_data, 'nonsense') and not hasattr(mixpanel_data, '_nonsense')",
+    ],
+)
+def test_names_are_there_at_their_first_use(use: str) -> None:
+    run = run_python(use)
+    assert run.returncode == 0, run.stderr
+
+
 @pytest.mark.slow
-def test_importing_the_package_takes_less_than_100_ms() -> None:
+@pytest.mark.parametrize("use", ["import mixpanel_data", "import mixpanel_data; mixpanel_data.Workspace"])
+def test_importing_the_package_takes_less_than_100_ms(use: str) -> None:
     """Needs an optimized build."""
-    code = "import time; begun = time.perf_counter(); import mixpanel_data; print(time.perf_counter() - begun)"
+    code = f"import time; begun = time.perf_counter(); {use}; print(time.perf_counter() - begun)"
     seconds = [float(run_python(code).stdout) for _ in range(9)]
     assert min(seconds) < 0.1, seconds
     assert statistics.median(seconds) < 0.2, seconds
@@ -225,7 +251,7 @@ def test_reports_are_not_part_of_the_package() -> None:
 
 
 def test_every_public_item_is_documented() -> None:
-    public = [getattr(mp, name) for name in mp.__all__]
+    public = [getattr(mp, name) for name in public_names()]
     items = [item for item in public if inspect.isclass(item) or inspect.isfunction(item)]
     for item in items:
         assert item.__doc__, item
@@ -233,6 +259,19 @@ def test_every_public_item_is_documented() -> None:
         assert name.startswith("_") or inspect.getdoc(member), name
 
 
+def public_names() -> list[str]:
+    names: list[str] = vars(mp)["__all__"]
+    return names
+
+
+def test_type_checkers_know_the_public_names() -> None:
+    stub = (Path(mp.__file__).parent / "__init__.pyi").read_text()
+    own = re.findall(r"^from \S+ import (\w+) as \1$", stub, re.MULTILINE)
+    starred = re.findall(r"^from \.(\w+) import \*$", stub, re.MULTILINE)
+    listed = [name for module in starred for name in getattr(mp, module).__all__]
+    assert sorted(own + listed) == sorted(public_names())
+
+
 def test_public_names_are_sorted_out() -> None:
-    assert len(mp.__all__) == len(set(mp.__all__))
-    assert all(hasattr(mp, name) for name in mp.__all__)
+    assert len(public_names()) == len(set(public_names()))
+    assert all(hasattr(mp, name) for name in public_names())

@@ -222,8 +222,24 @@ def test_too_many_days(ws: mp.Workspace) -> None:
 
 
 def test_an_unknown_argument_is_a_type_error(ws: mp.Workspace) -> None:
-    with pytest.raises(TypeError, match="nonsense"):
-        ws.fetch_profiles(nonsense=1)
+    calls: list[tuple[str, dict[str, Any], str]] = [
+        ("fetch_profiles", {"wher": "x"}, "'wher'. Did you mean 'where'?"),
+        ("fetch_events", {"frm_date": "x"}, "'frm_date'. Did you mean 'from_date'?"),
+        ("refresh_profiles", {"memori": 1}, "'memori'. Did you mean 'memory'?"),
+        ("refresh_events", {"xyzzy": 1}, "'xyzzy'"),
+        ("resume_fetch", {"runid": "x"}, "'runid'. Did you mean 'run_id'?"),
+        ("plan_profiles", {"page": 1}, "'page'"),
+        ("plan_events", {"from_date": 1, "to_date": 1, "chunk_day": 1}, "'chunk_day'. Did you mean 'chunk_days'?"),
+        ("stream_profiles", {"cohort": 1}, "'cohort'. Did you mean 'cohort_id'?"),
+        ("stream_events", {"from_date": 1, "to_date": 1, "event": []}, "'event'. Did you mean 'events'?"),
+        ("stream_profiles_arrow", {"raw": True}, "'raw'"),
+        ("stream_events_arrow", {"from_date": 1, "to_date": 1, "raw": True}, "'raw'"),
+        ("repair_events", {"tables": "x"}, "'tables'. Did you mean 'table'?"),
+    ]
+    for method, arguments, message in calls:
+        with pytest.raises(TypeError) as caught:
+            getattr(ws, method)(**arguments)
+        assert str(caught.value).startswith(f"{method}() got an unexpected keyword argument {message}"), caught.value
 
 
 def test_statistics(ws: mp.Workspace) -> None:
