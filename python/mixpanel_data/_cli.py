@@ -13,13 +13,34 @@ def main() -> None:
     Python's handler for Ctrl-C is removed first: `mp` has its own. A signal that is ignored, as under `nohup` or in the
     background, stays ignored.
     """
+    closed = replace_closed_streams()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from . import _core
-
-    code = _core.main([program_name(sys.argv[0]), *sys.argv[1:]])
+    try:
+        from . import _core
+    except ImportError as error:
+        print(f"error: cannot load the program: {error}", file=sys.stderr)
+        # What the dynamic loader returns for the binary.
+        sys.exit(127)
+    code = _core.main([program_name(sys.argv[0]), *sys.argv[1:]], closed)
     # Without running Python's own clean-up, which could fail if standard output is closed.
     os._exit(code)
+
+
+def replace_closed_streams() -> list[int]:
+    """Opens the null device in place of closed standard streams, and returns their numbers.
+
+    Otherwise the next file that is opened, such as the database, would be the standard output.
+    """
+    closed = []
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # Gets the lowest free number, which is this one.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            closed.append(number)
+    return closed
 
 
 def program_name(path: str) -> str:

@@ -74,7 +74,12 @@ fn python(cargo: &Cargo<'_>, wanted: &Wanted) -> Vec<Command> {
         return Vec::new();
     }
     let of = |tests: &str| {
-        let requirements = if tests == "sources" { python::SOURCES } else { python::DUCKDB_2 };
+        let requirements = match tests {
+            "command" => return cargo.plain(&["xtask", "python", "--command"]),
+            "slow" => return cargo.plain(&["xtask", "python", "--", "-m", "slow", "--ignore", "tests/sources"]),
+            "sources" => python::SOURCES,
+            _ => python::DUCKDB_2,
+        };
         let mut command = cargo.plain(&["xtask", "python", "--requirements", requirements, "--"]);
         command.arg(format!("tests/{tests}")).env(python::SLOW, "1");
         command

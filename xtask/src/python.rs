@@ -32,6 +32,8 @@ pub(crate) const SLOW: &str = "MP_SLOW";
 pub(crate) struct Wanted {
     /// The file in `python` with the packages to install, instead of [`REQUIREMENTS`].
     requirements: Option<OsString>,
+    /// Whether to run the tests of the command `mp` with the script of the package, and no others.
+    command: bool,
     /// Arguments for pytest.
     pytest_args: Vec<OsString>,
 }
@@ -47,18 +49,19 @@ impl Wanted {
             Some(at) => (&args[..at], &args[at + 1..]),
             None => (args, [].as_slice()),
         };
-        let requirements = match own {
-            [] => None,
-            [option, file] if option == "--requirements" => Some(file.clone()),
+        let (command, requirements) = match own {
+            [] => (false, None),
+            [option] if option == "--command" && pytest_args.is_empty() => (true, None),
+            [option, file] if option == "--requirements" => (false, Some(file.clone())),
             [stray, ..] => {
                 let stray = stray.to_string_lossy();
                 return Err(format!(
-                    "unexpected argument `{stray}`; the python task takes --requirements FILE, and arguments for pytest \
-                     after `--`: cargo xtask python -- {stray}"
+                    "unexpected argument `{stray}`; the python task takes --command, or --requirements FILE and arguments for \
+                     pytest after `--`: cargo xtask python -- {stray}"
                 ));
             }
         };
-        Ok(Self { requirements, pytest_args: pytest_args.to_vec() })
+        Ok(Self { requirements, command, pytest_args: pytest_args.to_vec() })
     }
 
     /// Returns whether only some tests run, and no type checks.
@@ -85,6 +88,10 @@ pub(crate) fn python(cargo: &Cargo<'_>, places: &Paths, wanted: &Wanted) -> Resu
     }
     let package = package::assemble(places)?;
     eprintln!("python: PYTHONPATH={} {}", package.display(), environment.program("python").display());
+    if wanted.command {
+        let script = package::script(places, &environment, &package)?;
+        return run_all("python", vec![Step::run("command", command_tests(cargo, &script))]);
+    }
     let task = Package { environment: &environment, path: &package, places };
     let mut steps = vec![Step::run("tests", task.pytest(&wanted.pytest_args)?)];
     if !wanted.is_partial() {
@@ -92,6 +99,17 @@ pub(crate) fn python(cargo: &Cargo<'_>, places: &Paths, wanted: &Wanted) -> Resu
         steps.push(Step::run("stubs", task.stubtest()));
     }
     run_all("python", steps)
+}
+
+/// Returns the command that runs the tests of `mp` with another program than the binary.
+fn command_tests(cargo: &Cargo<'_>, program: &Path) -> Command {
+    let mut command = if cargo.has("nextest") {
+        cargo.building(&["nextest", "run", "--workspace", "--test", "it", "-E", "package(mp)"])
+    } else {
+        cargo.building(&["test", "--package", "mp", "--test", "it"])
+    };
+    command.args(KILL_POINTS).arg("--no-fail-fast").env("MP_TEST_PROGRAM", program);
+    command
 }
 
 /// The assembled package and the environment to run it in.
@@ -163,6 +181,12 @@ mod tests {
         assert_eq!(wanted.pytest_args, ["tests/sources"]);
         assert!(read("--requirements x.txt").unwrap().is_partial());
         assert!(read("--requirements").unwrap_err().contains("--requirements FILE"));
+    }
+
+    #[test]
+    fn the_command_is_tested_alone() {
+        assert!(read("--command").unwrap().command);
+        assert!(read("--command -- -k fetch").is_err());
     }
 
     #[test]

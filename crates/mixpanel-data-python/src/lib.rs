@@ -36,9 +36,10 @@ mod _core {
         env!("CARGO_PKG_VERSION")
     }
 
-    /// Runs the command line `mp` and returns its exit code.
+    /// Runs the command line `mp` and returns its exit code. The caller has replaced the `closed` standard streams.
     #[pyfunction]
-    fn main(py: Python<'_>, words: Vec<OsString>) -> u8 {
+    fn main(py: Python<'_>, words: Vec<OsString>, closed: Vec<u8>) -> u8 {
+        mp::note_closed_streams(&closed);
         py.detach(|| mp::run(words))
     }
 

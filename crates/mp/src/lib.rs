@@ -47,8 +47,10 @@ mod terminal;
 mod text;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 
 use env::Environment;
+pub use streams::note_closed_streams;
 
 /// Runs a command line in this process, and returns the exit code. The first word is the program's name.
 ///
@@ -60,5 +62,8 @@ use env::Environment;
 /// Python does, should restore the default action first.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     let words: Vec<_> = words.into_iter().collect();
-    start::guarded(|| app::run(Environment::read(words))).code()
+    let exit = start::guarded(|| app::run(Environment::read(words)));
+    // Completions are written by `std`, which otherwise flushes only at the end of a Rust program.
+    let _ = std::io::stdout().flush();
+    exit.code()
 }

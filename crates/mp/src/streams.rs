@@ -19,8 +19,7 @@ const SPURIOUS_READY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Checks the streams before `std` replaces the closed ones. Must not allocate, print or panic.
 ///
-/// In a shared library, such as the native module of the Python package, this runs when the library is loaded. There it
-/// only sees what the program has made of the streams until then, and nothing but the command `mp` uses the result.
+/// In a shared library this runs when the library is loaded, which is too late: see [`note_closed_streams`].
 #[ctor::ctor]
 fn detect_closed_streams() {
     let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
@@ -29,6 +28,16 @@ fn detect_closed_streams() {
             CLOSED_AT_START.fetch_or(1 << number, Ordering::Relaxed);
         }
     }
+}
+
+/// Notes which standard streams, by number, were closed when the process began.
+///
+/// The binary `mp` finds them itself. In a program with another runtime, such as Python, the number of a closed stream is
+/// given to the next file that is opened. Such a program must open `/dev/null` in place of the closed streams before
+/// anything else is opened, and pass their numbers here before it calls [`run`](crate::run).
+pub fn note_closed_streams(numbers: &[u8]) {
+    let bits = numbers.iter().filter(|number| **number < 3).fold(0, |bits, number| bits | 1 << number);
+    CLOSED_AT_START.fetch_or(bits, Ordering::Relaxed);
 }
 
 fn was_closed(number: u8) -> bool {

@@ -40,8 +40,9 @@ pub(super) struct Part {
     /// The name on the command line.
     pub(super) name: &'static str,
     pub(super) program: Program,
-    /// The library tests, the modules in `crates/mp/tests/prove`, the files or directories in `python/tests` or the fuzz
-    /// targets, separated by `|`.
+    /// The library tests, the modules in `crates/mp/tests/prove`, the files or directories in `python/tests` (also `slow`,
+    /// for all slow tests, and `command`, for the tests of `mp` with the script of the package) or the fuzz targets,
+    /// separated by `|`.
     pub(super) tests: &'static str,
     /// Whether the part runs by default: without `--quick`, and with it.
     usual: (bool, bool),
@@ -76,7 +77,7 @@ pub(super) static PARTS: [Part; 9] = [
     part("disks", Program::Mp, "disks|injections", (true, true)),
     part("terminals", Program::Mp, "terminals", (true, true)),
     part("instructions", Program::Mp, "instructions", (true, false)),
-    part("python", Program::Python, "sources|test_two_engines.py", (true, false)),
+    part("python", Program::Python, "slow|sources|test_two_engines.py|command", (true, false)),
     part("fuzz", Program::Fuzz, "json", (true, false)),
     part("mutants", Program::Library, MUTANTS_TESTS, (false, false)),
 ];

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::environment::clone_directory;
+use super::environment::{Environment, clone_directory};
 use crate::failure::Failure;
 use crate::paths::Paths;
 
@@ -38,6 +38,33 @@ pub(super) fn assemble(places: &Paths) -> Result<PathBuf, Failure> {
         .and_then(|()| replace(&built, &package.join(module_name())))
         .map_err(|error| Failure::new(format!("cannot put the package into {}: {error}", package.display())))?;
     Ok(path)
+}
+
+/// Writes the script `mp` that an installation of the package would have, and returns its path.
+pub(super) fn script(places: &Paths, environment: &Environment, package: &Path) -> Result<PathBuf, Failure> {
+    let path = clone_directory(places).join("bin").join("mp");
+    let (python, package) = (environment.program("python"), package.display());
+    let text = format!(
+        "#!{}\nimport sys\nsys.path.insert(0, {:?})\nfrom {PACKAGE}._cli import main\nsys.exit(main())\n",
+        python.display(),
+        package.to_string()
+    );
+    fs::create_dir_all(path.parent().unwrap_or(&path))
+        .and_then(|()| fs::write(&path, text))
+        .and_then(|()| make_executable(&path))
+        .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+    Ok(path)
+}
+
+#[cfg(unix)]
+fn make_executable(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+fn make_executable(_path: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Makes `directory` a copy of the tree `sources` in which every file is a link, except for `own` and bytecode.
