@@ -65,10 +65,9 @@ def test_names_are_there_at_their_first_use(use: str) -> None:
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.optimized
 @pytest.mark.parametrize("use", ["import mixpanel_data", "import mixpanel_data; mixpanel_data.Workspace"])
 def test_importing_the_package_takes_less_than_100_ms(use: str) -> None:
-    """Needs an optimized build."""
     code = f"import time; begun = time.perf_counter(); {use}; print(time.perf_counter() - begun)"
     seconds = [float(run_python(code).stdout) for _ in range(9)]
     assert min(seconds) < 0.1, seconds

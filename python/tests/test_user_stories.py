@@ -78,9 +78,9 @@ def test_24600_profiles_arrive_in_less_than_half_of_the_sequential_time(simulate
     assert seconds_for_24600(tmp_path, 2, half) <= half
 
 
-@pytest.mark.slow
+@pytest.mark.optimized
 def test_24600_profiles_take_at_most_a_quarter_longer_than_the_network(simulate: Simulate, tmp_path: Path) -> None:
-    """US1. Needs an optimized build."""
+    """US1."""
     simulate("--profiles", "24600", "--latency", "400ms")
     limit = 1.25 * ROUND_TRIPS * 0.4
     assert seconds_for_24600(tmp_path, 5, limit) <= limit
