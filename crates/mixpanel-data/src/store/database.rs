@@ -308,8 +308,18 @@ fn connect(path: &Path, access: Access<'_>, guard: Option<&mut Guard>) -> Result
         }
         connection.execute_batch(CHECKPOINT_ALWAYS).map_err(fail)?;
     }
+    use_utc(&connection).map_err(fail)?;
     connection.execute_batch(&fences(access)).map_err(fail)?;
     Ok(connection)
+}
+
+/// Makes all sessions convert between times with and without a time zone as if they were in UTC, as the times in the
+/// tables are. An engine without the extension for time zones always does.
+fn use_utc(connection: &Connection) -> Result<(), duckdb::Error> {
+    match connection.execute_batch("SET GLOBAL TimeZone='UTC'") {
+        Err(error) if error.to_string().contains("icu") => Ok(()),
+        result => result,
+    }
 }
 
 /// Attaches the file to an empty in-memory database, the only way to choose its name and row group size. Returns its

@@ -225,3 +225,20 @@ fn sql_without_its_subcommand_gets_a_hint() {
         assert_run!(Home::new().run(arguments).exits(3).prints_nothing(), case);
     }
 }
+
+#[test]
+fn times_are_in_utc_in_every_time_zone() {
+    let home = home();
+    let query = "SELECT abs(epoch(now()::TIMESTAMP) - epoch(now())) < 1 AS a, \
+                 '2026-07-01'::TIMESTAMP = '2026-07-01 00:00:00+00'::TIMESTAMPTZ AS b, \
+                 ('2026-07-01 23:30:00+00'::TIMESTAMPTZ)::DATE = '2026-07-01' AS c";
+    let spilling = format!("{query} FROM users ORDER BY ALL");
+    for zone in ["America/New_York", "Asia/Kathmandu", "", "Nowhere/Else"] {
+        for query in [query, &spilling, &format!("BEGIN; {query}")] {
+            let mut command = home.command(&["query", "sql", query, "-f", "csv"]);
+            let output = command.env("TZ", zone).output().expect("it runs");
+            let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(shown.ends_with("true,true,true\n"), "{zone} {query}: {shown}");
+        }
+    }
+}
