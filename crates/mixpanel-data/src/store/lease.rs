@@ -12,13 +12,15 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use duckdb::Connection;
 
 use super::failure::{in_use_here, open_outside};
 use super::open_files::{self, FileId};
 use crate::error::{Error, Result};
+use crate::limits;
 
 enum Use {
     Writing,
@@ -45,6 +47,12 @@ type Entries = BTreeMap<PathBuf, Entry>;
 
 static IN_USE: Mutex<Entries> = Mutex::new(Entries::new());
 
+/// Unit tests wait for refusals.
+const OWN_WRITER_WAIT: Duration = if cfg!(test) { Duration::from_millis(300) } else { limits::OWN_WRITER_WAIT };
+
+/// Notified when a lease ends.
+static RELEASED: Condvar = Condvar::new();
+
 /// Permission to have a file open. Released when dropped, which must happen after the connection is closed.
 pub(super) struct Lease {
     path: PathBuf,
@@ -70,7 +78,7 @@ impl Lease {
 /// # Errors
 /// `DatabaseLocked` if it has, and those of `connect`.
 pub(super) fn write(path: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
-    let mut in_use = in_use();
+    let mut in_use = without_writer(&path);
     let file = check(&in_use, &path)?;
     let connection = connect()?;
     in_use.insert(path.clone(), Entry { file, usage: Use::Writing });
@@ -83,7 +91,7 @@ pub(super) fn write(path: PathBuf, connect: impl FnOnce() -> Result<Connection>)
 /// # Errors
 /// `DatabaseLocked` if this process already has it open for anything else, and those of `connect`.
 pub(super) fn read(path: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
-    let mut in_use = in_use();
+    let mut in_use = without_writer(&path);
     let clone = |database: &Connection| {
         database.try_clone().map_err(|error| Error::internal("cannot open another connection").with_source(error))
     };
@@ -110,6 +118,19 @@ pub(super) fn unless_open<T: Default>(path: &Path, access: impl FnOnce() -> Resu
     }
     check(&in_use, path)?;
     access()
+}
+
+/// Locks the map when no other thread writes to the file. The writers of this process end by themselves, so they are
+/// waited for, but not longer than `OWN_WRITER_WAIT`.
+fn without_writer(path: &Path) -> MutexGuard<'static, Entries> {
+    let mut in_use = in_use();
+    let begun = Instant::now();
+    while matches!(holder(&in_use, path, identify(path)), Some(Entry { usage: Use::Writing, .. }))
+        && let Some(rest) = OWN_WRITER_WAIT.checked_sub(begun.elapsed())
+    {
+        in_use = RELEASED.wait_timeout(in_use, rest).unwrap_or_else(PoisonError::into_inner).0;
+    }
+    in_use
 }
 
 /// Checks that this process does not have the file open, under any name. Returns the file's identity.
@@ -148,5 +169,6 @@ impl Drop for Lease {
             // The map is still locked, so the database is closed before another thread can open the file.
             _ => drop(in_use.remove(&self.path)),
         }
+        RELEASED.notify_all();
     }
 }

@@ -1,5 +1,6 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use duckdb::{AccessMode, Config, Connection};
 use tempfile::TempDir;
@@ -202,5 +203,25 @@ fn descriptors_of_a_failed_attempt_are_closed_before_the_next() {
     in_threads(&path, 25, |_, opened| {
         let error = opened.err().expect("both headers are damaged");
         assert_eq!(error.kind(), ErrorKind::DatabaseUnusable, "{error}");
+    });
+}
+
+#[test]
+fn a_call_waits_for_another_one_that_writes() {
+    let (_directory, path) = database();
+    let writer = Database::open(&path, Access::ReadWrite).unwrap();
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = [Access::ReadOnly, Access::ReadOnly, Access::ReadWrite]
+            .map(|access| {
+                let path = &path;
+                scope.spawn(move || Database::open(path, access).map(drop))
+            })
+            .into();
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(waiting.iter().all(|thread| !thread.is_finished()));
+        drop(writer);
+        let results: Vec<_> = waiting.into_iter().map(|thread| thread.join().unwrap()).collect();
+        // The third one may have met a reader, which may take any time and is therefore not waited for.
+        assert!(results[..2].iter().all(Result::is_ok), "{results:?}");
     });
 }
