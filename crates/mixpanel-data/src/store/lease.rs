@@ -13,7 +13,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use duckdb::Connection;
 
@@ -123,14 +123,10 @@ pub(super) fn unless_open<T: Default>(path: &Path, access: impl FnOnce() -> Resu
 /// Locks the map when no other thread writes to the file. The writers of this process end by themselves, so they are
 /// waited for, but not longer than `OWN_WRITER_WAIT`.
 fn without_writer(path: &Path) -> MutexGuard<'static, Entries> {
-    let mut in_use = in_use();
-    let begun = Instant::now();
-    while matches!(holder(&in_use, path, identify(path)), Some(Entry { usage: Use::Writing, .. }))
-        && let Some(rest) = OWN_WRITER_WAIT.checked_sub(begun.elapsed())
-    {
-        in_use = RELEASED.wait_timeout(in_use, rest).unwrap_or_else(PoisonError::into_inner).0;
-    }
-    in_use
+    let has_writer =
+        |in_use: &mut Entries| matches!(holder(in_use, path, identify(path)), Some(Entry { usage: Use::Writing, .. }));
+    let waited = RELEASED.wait_timeout_while(in_use(), OWN_WRITER_WAIT, has_writer);
+    waited.unwrap_or_else(PoisonError::into_inner).0
 }
 
 /// Checks that this process does not have the file open, under any name. Returns the file's identity.
