@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from ._frames import optional
 from ._options import RunOptions, check_names
 from ._query import QueryResult
 from ._requests import event_result, request
@@ -137,9 +138,10 @@ class Workspace(Runs, Streamer, Statistics):
             QueryError: The query is wrong.
             DatabaseNotFoundError: Nothing has been fetched yet.
         """
+        if not isinstance(sql, str):
+            raise InvalidInputError(f"the query must be text, and is {sql!r}")
         self._connection.call("check_sql", sql=sql)
-        core = self._connection.core
-        return QueryResult(lambda: core.query(sql), sql)
+        return QueryResult(lambda text: self._connection.core.query(text), sql)
 
     def sql(self, query: str) -> pandas.DataFrame:
         """Runs a read-only query and returns its rows as a pandas data frame.
@@ -157,8 +159,8 @@ class Workspace(Runs, Streamer, Statistics):
 
     def sql_rows(self, query: str) -> SQLResult:
         """Runs a query and returns its columns and rows."""
-        result = self.query(query)
-        return SQLResult(columns=result.columns, rows=result.fetchall())
+        columns, rows = self.query(query)._read()
+        return SQLResult(columns=columns, rows=rows)
 
     def info(self) -> WorkspaceInfo:
         """Returns the project, the account, the database and its tables."""
@@ -189,11 +191,9 @@ class Workspace(Runs, Streamer, Statistics):
         While it is open, fetches of this process raise `DatabaseLockedError`: two engines in one process that write to
         one file destroy it. Close it before the next fetch.
         """
-        try:
-            import duckdb
-        except ImportError:
-            raise ImportError("this needs the duckdb module: `pip install duckdb`, or use `query`") from None
-        return duckdb.connect(str(self.db_path), read_only=True)
+        module = optional("duckdb", "duckdb", "a connection")
+        opened: duckdb.DuckDBPyConnection = module.connect(str(self.db_path), read_only=True)
+        return opened
 
     def drop(self, *names: str) -> None:
         """Drops tables and views, all or none.
