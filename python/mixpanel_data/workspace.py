@@ -73,7 +73,6 @@ class Workspace(Runs, Streamer, Statistics):
 
     def _set_up(self, choice: dict[str, Any], read_only: bool) -> None:
         self._choice = choice
-        self._read_only = read_only
         self._connection = Connection(choice, read_only)
 
     @classmethod
@@ -96,8 +95,12 @@ class Workspace(Runs, Streamer, Statistics):
         """Uses a temporary database, which is deleted at the end of the `with` block."""
         with tempfile.TemporaryDirectory(prefix="mixpanel-data-") as directory:
             path = os.path.join(directory, "ephemeral.db")
-            with cls(account, project_id, region, path, base_url=base_url) as workspace:
+            workspace = cls(account, project_id, region, path, base_url=base_url)
+            try:
                 yield workspace
+            finally:
+                workspace.close()
+                workspace._connection.delete()
 
     @classmethod
     def memory(
@@ -220,7 +223,9 @@ class Workspace(Runs, Streamer, Statistics):
 
     @staticmethod
     def test_credentials(account: str | None = None) -> dict[str, Any]:
-        """Checks credentials by asking for the names of events.
+        """Checks the credentials of an account by requesting the names of events.
+
+        Static: of the workspace on which it is called, it knows nothing, so name the account unless it is the default.
 
         Returns:
             `success`, `account`, `project_id`, `region` and `events_found`.
@@ -238,6 +243,8 @@ class Workspace(Runs, Streamer, Statistics):
 
     def quota_usage(self, kind: Literal["queries", "exports"] = "queries") -> QuotaUsage:
         """Returns how much of the project's quota is used: of queries, or of exports of events."""
+        if kind not in ("queries", "exports"):
+            raise InvalidInputError(f"kind is {kind!r}, not 'queries' or 'exports'")
         return QuotaUsage._from_json(self._connection.call("quota_usage")[kind])
 
     def audit_events(self, table: str = "events") -> EventAudit:
@@ -257,7 +264,7 @@ class Workspace(Runs, Streamer, Statistics):
         return f"Workspace({shown})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), self._choice, self._read_only)
+        return _restored, (type(self), self._choice, self._connection.is_read_only)
 
 
 def _restored(kind: type[Workspace], choice: dict[str, Any], read_only: bool) -> Workspace:
