@@ -14,6 +14,13 @@ import mixpanel_data as mp
 Simulate = Callable[..., Simulator]
 
 
+def simulator_of(running: dict[tuple[str, ...], Simulator], *options: str) -> Simulator:
+    """Returns the server with these options, started at the first use."""
+    if options not in running:
+        running[options] = start(*options)
+    return running[options]
+
+
 @pytest.fixture(scope="session")
 def simulators() -> Iterator[dict[tuple[str, ...], Simulator]]:
     """The running servers by their options."""
@@ -47,9 +54,7 @@ def simulate(
             simulator = start(*options)
             own.append(simulator)
         else:
-            if options not in simulators:
-                simulators[options] = start(*options)
-            simulator = simulators[options]
+            simulator = simulator_of(simulators, *options)
         for name, value in simulator.variables.items():
             if name != "MP_HOME":
                 monkeypatch.setenv(name, value)

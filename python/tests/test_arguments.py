@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import threading
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import Simulate
-from simulator import FIRST_DAY, LAST_DAY, OPTIONS
+from simulator import FIRST_DAY, LAST_DAY, OPTIONS, requests
 
 import mixpanel_data as mp
 from mixpanel_data import _fetching, _options, _progress
@@ -21,13 +18,6 @@ from mixpanel_data._session import encoded
 from mixpanel_data._wording import in_python
 
 DAYS = {"from_date": FIRST_DAY, "to_date": LAST_DAY}
-
-
-def requests(url: str) -> int:
-    """Returns how many requests the simulator has received."""
-    with urllib.request.urlopen(f"{url}/_sim/stats") as response:
-        counts = json.load(response)
-    return int(counts["requests"]) + int(counts["export"]["requests"])
 
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
@@ -65,14 +55,13 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 def test_the_error_names_the_argument(
     ws: mp.Workspace, method: str, arguments: dict[str, Any], message: str
 ) -> None:
-    url = os.environ["MP_BASE_URL"]
-    before = requests(url)
+    before = requests()
     with pytest.raises(mp.InvalidInputError) as caught:
         result = getattr(ws, method)(**arguments)
         next(iter(result))
     assert str(caught.value).startswith(message), caught.value
     assert "line 1" not in str(caught.value)
-    assert requests(url) == before
+    assert requests() == before
 
 
 @pytest.mark.parametrize("key", [123456789, b"a secret", ["a secret"]])

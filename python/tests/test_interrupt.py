@@ -226,7 +226,7 @@ def test_a_query_of_another_thread_is_stopped_by_cancel(ws: mp.Workspace) -> Non
     ws.cancel()
     thread.join(10)
     assert not thread.is_alive()
-    assert isinstance(caught[0], mp.MixpanelDataError)
+    assert isinstance(caught[0], mp.OperationCancelledError)
 
 
 def test_no_signal_handler_is_installed(ws: mp.Workspace) -> None:

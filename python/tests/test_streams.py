@@ -12,7 +12,7 @@ from typing import Any
 import polars
 import pytest
 from conftest import Simulate
-from simulator import FIRST_DAY, LAST_DAY, OPTIONS, PROFILES
+from simulator import FIRST_DAY, LAST_DAY, OPTIONS, PROFILES, requests
 
 import mixpanel_data as mp
 
@@ -182,12 +182,16 @@ def test_missing_days_raise_at_the_end(simulate: Simulate, tmp_path: Path) -> No
 
 
 def test_wrong_arguments_raise_before_any_request(ws: mp.Workspace) -> None:
+    before = requests()
     with pytest.raises(mp.InvalidInputError):
         ws.stream_profiles(output_properties="plan")
     with pytest.raises(mp.InvalidInputError):
         next(ws.stream_events(from_date="2026-13-01", to_date="2026-11-19"))
     with pytest.raises(Exception, match=FIRST_DAY):
         polars.DataFrame(ws.stream_events_arrow(from_date=LAST_DAY, to_date=FIRST_DAY))
+    assert requests() == before
+    next(ws.stream_profiles())
+    assert requests() > before
 
 
 def test_two_streams_at_a_time(ws: mp.Workspace) -> None:

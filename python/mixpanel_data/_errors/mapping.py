@@ -80,7 +80,7 @@ def from_core(payload: Mapping[str, Any], arguments: str = "{}") -> MixpanelData
     error._run_id = payload.get("run_id")
     error._hint = payload.get("hint")
     if not error.hint and not error.run_id:
-        error._hint = _HINTS.get(code)
+        error._hint = _HINTS.get(code) or details.get("suggestion")
     if error.hint:
         error._hint = in_python(error.hint)
         error.add_note(f"hint: {error.hint}")
