@@ -92,7 +92,7 @@ class Workspace(Runs, Streamer, Statistics):
         *,
         base_url: str | None = None,
     ) -> Iterator[Self]:
-        """Uses a temporary database, which is deleted at the end of the `with` block."""
+        """Uses a temporary database, which is deleted at the end of the `with` block; the workspace ends with it."""
         with tempfile.TemporaryDirectory(prefix="mixpanel-data-") as directory:
             path = os.path.join(directory, "ephemeral.db")
             workspace = cls(account, project_id, region, path, base_url=base_url)
@@ -191,8 +191,8 @@ class Workspace(Runs, Streamer, Statistics):
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A read-only connection of the `duckdb` module, which must be installed.
 
-        While it is open, fetches of this process raise `DatabaseLockedError`: two engines in one process that write to
-        one file destroy it. Close it before the next fetch.
+        While it is open, other methods that need the file raise `DatabaseLockedError`: two engines in one process that
+        use one file can destroy it. Close it before the next call.
         """
         module = optional("duckdb", "duckdb", "a connection")
         opened: duckdb.DuckDBPyConnection = module.connect(str(self.db_path), read_only=True)

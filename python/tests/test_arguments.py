@@ -44,7 +44,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("stream_events", {**DAYS, "chunk_days": "5"}, "chunk_days"),
     ("stream_profiles_arrow", {"as_of_timestamp": "today"}, "as_of_timestamp"),
     ("plan_profiles", {"since": 5}, "since"),
-    ("column_stats", {"table": "events", "column": "x", "top_n": -1}, "top_n is -1, and must be an integer that is not negative"),
+    ("column_stats", {"table": "events", "column": "x", "top_n": -1}, "top_n is -1, and must be an integer that is not"),
     ("engagement_distribution", {"buckets": [-1]}, "buckets is -1, and must be an integer that is not negative"),
     ("top_events", {"limit": [1]}, "limit is a list"),
     ("quota_usage", {"kind": "foo"}, "kind is 'foo', not 'queries' or 'exports'"),

@@ -145,7 +145,9 @@ RUNNERS: dict[Path, Callable[[Path, Path], None]] = {
 
 
 @pytest.fixture(scope="module")
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, Future[None]]]:
+def runs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Path, Future[None]]]:
     """The runs of the collected tests, several at a time: they wait for the limit of exports per second mostly."""
     tests = [item for item in request.session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec")]
     wanted = {item.callspec.params.get("documented") for item in tests}

@@ -190,7 +190,7 @@ MEMBERS = {
     "drop": "*names",
     "drop_all": "type=None",
 }
-"""The methods of the earlier package that this one has, with their parameters."""
+"""The methods of the former package that this one has, with their parameters."""
 
 OTHER_DEFAULTS = {
     # A range of days is optional: `since` replaces it, and statistics describe the whole table.
@@ -214,7 +214,7 @@ NOT_HERE = (
     "activity_feed", "query_saved_report", "query_flows", "frequency", "segmentation_numeric", "segmentation_sum",
     "segmentation_average", "storage", "api",
 )  # fmt: skip
-"""Methods of the earlier package that query Mixpanel's reports, which the library does not do."""
+"""Methods of the former package that query Mixpanel's reports, which the library does not do."""
 
 
 def declared(text: str) -> inspect.Signature:
@@ -224,7 +224,7 @@ def declared(text: str) -> inspect.Signature:
 
 
 @pytest.mark.parametrize("name", MEMBERS)
-def test_signatures_are_those_of_the_earlier_package(name: str) -> None:
+def test_signatures_are_those_of_the_former_package(name: str) -> None:
     function = inspect.unwrap(getattr(mp.Workspace, name))
     found = dict(inspect.signature(function).parameters)
     for parameter in ("self", "cls"):

@@ -185,7 +185,8 @@ def test_memory_stays_bounded_during_iteration(stored: mp.Workspace) -> None:
     # In a process of its own, because the maximum never falls. All rows are 200 MB.
     code = (
         "import resource, sys, mixpanel_data\n"
-        "result = mixpanel_data.Workspace.open(sys.argv[1]).query(\"SELECT range, repeat('x', 1000) FROM range(200000)\")\n"
+        "ws = mixpanel_data.Workspace.open(sys.argv[1])\n"
+        "result = ws.query(\"SELECT range, repeat('x', 1000) FROM range(200000)\")\n"
         "for count, _row in enumerate(result):\n"
         "    if count == 20_000: before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "assert count == 199_999\n"
@@ -222,6 +223,21 @@ def test_errors_while_a_result_is_read(stored: mp.Workspace) -> None:
     with pytest.raises(Exception, match="'x'"):
         polars.DataFrame(result)
     assert stored.sql_scalar("SELECT 1") == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "hint"),
+    [
+        ("FROM read_csv('/etc/passwd')", "the `duckdb` module reads files"),
+        ("COPY profiles TO 'x.csv'", "write them"),
+        ("SET memory_limit = '1GB'", "queries cannot change settings"),
+        ("DELETE FROM profiles", "queries only read"),
+    ],
+)
+def test_what_queries_cannot_do_has_a_hint(stored: mp.Workspace, statement: str, hint: str) -> None:
+    with pytest.raises(mp.QueryError) as caught:
+        stored.sql_rows(statement)
+    assert hint in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

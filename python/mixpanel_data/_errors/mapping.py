@@ -61,6 +61,14 @@ _HINTS: Mapping[str, str] = {
 }
 """What to do in Python, for errors whose hints in the command line are about its options."""
 
+_HINTS_OF_SQL: Mapping[str, str] = {
+    "has been disabled by configuration": "queries read only the database; the `duckdb` module reads files, "
+    "query(...).pl() and .df() write them",
+    "the configuration has been locked": "queries cannot change settings; use `Workspace.connection` for that",
+    "which is attached in read-only mode": "queries only read; use the `duckdb` module for tables of your own",
+}
+"""What to do about failed SQL, by a part of DuckDB's message."""
+
 
 def from_core(payload: Mapping[str, Any], arguments: str = "{}") -> MixpanelDataError:
     """Returns the exception for an error of the native module.
@@ -80,7 +88,8 @@ def from_core(payload: Mapping[str, Any], arguments: str = "{}") -> MixpanelData
     error._run_id = payload.get("run_id")
     error._hint = payload.get("hint")
     if not error.hint and not error.run_id:
-        error._hint = _HINTS.get(code) or details.get("suggestion")
+        of_sql = [hint for part, hint in _HINTS_OF_SQL.items() if kind is api.QueryError and part in error.message]
+        error._hint = next(iter(of_sql), None) or _HINTS.get(code) or details.get("suggestion")
     if error.hint:
         error._hint = in_python(error.hint)
         error.add_note(f"hint: {error.hint}")
