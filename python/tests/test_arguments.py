@@ -90,8 +90,8 @@ def test_an_estimate_takes_the_options_of_its_fetch(ws: mp.Workspace) -> None:
     assert ws.plan_events(from_date=FIRST_DAY, to_date=LAST_DAY, dedupe="day", refresh_days=3).days == 2
 
 
+@pytest.mark.usefixtures("stored")
 def test_a_read_only_workspace_stores_no_estimate(ws: mp.Workspace, tmp_path: Path) -> None:
-    ws.fetch_profiles()
     with mp.Workspace(path=ws.db_path, read_only=True) as reader:
         with pytest.raises(mp.ConfigError, match="read-only"):
             reader.plan_profiles("other")

@@ -136,10 +136,21 @@ def run_scripts(scripts: Path, directory: Path) -> None:
     assert {path.name for path in (directory / "out").iterdir()} == {"profiles.parquet", "events.parquet"}
 
 
+def run_docstrings(_package: Path, directory: Path) -> None:
+    """Runs the examples in docstrings, each with a simulator of its own."""
+    found = dict(docstrings())
+    assert any("Workspace" in name for name in found)
+    for text in found.values():
+        script = directory / "docstring.py"
+        script.write_text(python_program(text), "utf-8")
+        simulated([sys.executable, str(script)], directory)
+
+
 RUNNERS: dict[Path, Callable[[Path, Path], None]] = {
     ROOT / "examples": run_scripts,
     **dict.fromkeys(PAGES, run_page),
     **dict.fromkeys(NOTEBOOKS, run_notebook),
+    PACKAGE: run_docstrings,
 }
 """What runs the code of these paths; the slowest ones are started first."""
 
@@ -162,15 +173,6 @@ def runs(
 @pytest.mark.parametrize("documented", RUNNERS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_documented_code_runs_as_printed(documented: Path, runs: dict[Path, Future[None]]) -> None:
     runs[documented].result(LONGEST)
-
-
-def test_examples_in_docstrings_run(tmp_path: Path) -> None:
-    found = dict(docstrings())
-    assert any("Workspace" in name for name in found)
-    for text in found.values():
-        script = tmp_path / "docstring.py"
-        script.write_text(python_program(text), "utf-8")
-        simulated([sys.executable, str(script)], tmp_path)
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

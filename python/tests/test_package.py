@@ -75,8 +75,8 @@ def test_importing_the_package_takes_less_than_100_ms(use: str) -> None:
     assert statistics.median(seconds) < 0.2, seconds
 
 
+@pytest.mark.usefixtures("stored")
 def test_what_the_optional_libraries_are_for(ws: mp.Workspace) -> None:
-    ws.fetch_profiles()
     code = BLOCK + (
         "assert ws.query('SELECT 1 AS n').fetchall() == [(1,)]\n"
         "assert ws.sql_scalar('SELECT count(*) FROM profiles') > 0\n"

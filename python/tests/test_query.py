@@ -6,8 +6,6 @@ import datetime
 import decimal
 import math
 import os
-import shutil
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -16,8 +14,7 @@ import pandas
 import polars
 import pyarrow
 import pytest
-from conftest import simulator_of
-from simulator import OPTIONS, Simulator, run_python
+from simulator import run_python
 
 import mixpanel_data as mp
 
@@ -37,25 +34,6 @@ VALUES = {
     "json": "'{\"a\": 1e400, \"b\": 123456789012345678901234567890}'::JSON", "null": "NULL", "null_date": "NULL::DATE",
     "union": "union_value(num := 2)::UNION(num INT, str VARCHAR)",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def fetched(simulators: dict[tuple[str, ...], Simulator], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with profiles."""
-    directory = tmp_path_factory.mktemp("fetched")
-    variables = {**simulator_of(simulators, *OPTIONS).variables, "MP_HOME": str(directory)}
-    code = "import sys, mixpanel_data; mixpanel_data.Workspace(path=sys.argv[1]).fetch_profiles(parallel=True)"
-    path: Path = directory / "profiles.db"
-    run = run_python(code, str(path), **variables)
-    assert run.returncode == 0, run.stderr
-    return path
-
-
-@pytest.fixture
-def stored(ws: mp.Workspace, fetched: Path) -> mp.Workspace:
-    """A workspace with profiles."""
-    shutil.copy(fetched, ws.db_path)
-    return ws
 
 
 def of_duckdb(ws: mp.Workspace, query: str) -> list[Any]:

@@ -33,9 +33,9 @@ def by_id(records: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     return sorted(records, key=lambda record: str(record[name]))
 
 
+@pytest.mark.usefixtures("stored")
 @pytest.mark.parametrize("parallel", [False, True])
 def test_streamed_profiles_are_those_that_a_fetch_stores(ws: mp.Workspace, parallel: bool) -> None:
-    ws.fetch_profiles()
     stored = ws.query("SELECT distinct_id, properties, last_seen FROM profiles ORDER BY distinct_id").fetchall()
     streamed = by_id(list(ws.stream_profiles(parallel=parallel)), "distinct_id")
     assert len(streamed) == PROFILES
@@ -126,8 +126,8 @@ def test_closing_a_stream_ends_the_fetch(simulate: Simulate, tmp_path: Path) -> 
         records.__arrow_c_stream__()
 
 
+@pytest.mark.usefixtures("stored")
 def test_profiles_as_record_batches(ws: mp.Workspace) -> None:
-    ws.fetch_profiles()
     stored = ws.query("SELECT distinct_id, properties, last_seen FROM profiles ORDER BY distinct_id").pl()
     frame = polars.DataFrame(ws.stream_profiles_arrow(parallel=True)).sort("distinct_id")
     assert frame.columns == stored.columns

@@ -62,8 +62,8 @@ def test_python_threads_keep_their_speed_during_a_fetch(simulate: Simulate, tmp_
     raise AssertionError(f"a counting thread keeps {best:.0%} of its speed")
 
 
+@pytest.mark.usefixtures("stored")
 def test_eight_threads_of_queries(ws: mp.Workspace) -> None:
-    ws.fetch_profiles()
 
     def work(number: int) -> list[int]:
         return [ws.sql_scalar(f"SELECT count(*) + {number} FROM profiles") for _ in range(5)]
