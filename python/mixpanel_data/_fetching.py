@@ -41,6 +41,8 @@ class Fetcher:
         on_page: PageCallback | None,
         on_batch: BatchCallback | None,
     ) -> Any:
+        # What opening the session writes to the log comes before the bar.
+        _ = self._connection.core
         shown = display(progress, arguments.get("table") or name)
 
         def listen(event: dict[str, Any]) -> None:

@@ -135,6 +135,23 @@ def test_a_terminal_with_tqdm_shows_a_bar(ws: mp.Workspace, tmp_path: Path) -> N
     assert silent.strip() == ""
 
 
+def test_lines_of_the_log_are_not_on_the_bar(simulate: Simulate, tmp_path: Path) -> None:
+    simulate(*OPTIONS, "--fault", "pages=3 times=1 status=500", fresh=True)
+    code = BLOCK + (
+        "import logging\n"
+        "logging.basicConfig(format='logged %(message)s')\n"
+        "logging.getLogger('mixpanel_data').setLevel(logging.DEBUG)\n"
+        "try: ws.fetch_profiles('interrupted', on_page_complete=lambda page: sys.exit(0))\n"
+        "except SystemExit: pass\n"
+        "ws.resume_fetch()\n"
+    )
+    text = on_a_terminal(code, str(tmp_path / "bar.db"), "none")
+    assert "resume: " in text and "fetch: " not in text
+    lines = [part for line in text.splitlines() for part in line.split("\r") if "logged" in part]
+    assert lines
+    assert all(line.startswith("logged") for line in lines), lines
+
+
 def test_without_a_terminal_nothing_is_shown(simulate: Simulate, tmp_path: Path) -> None:
     simulate(*OPTIONS)
     run = run_python(BLOCK + "ws.fetch_profiles(parallel=True)", str(tmp_path / "test.db"), "none")
