@@ -84,12 +84,6 @@ def test_integers_in_lists_keep_their_digits(ws: mp.Workspace, column: str) -> N
     assert list(ws.sql(f"SELECT {column} AS x")["x"][0]) == [9007199254740993, None]
 
 
-def test_the_typed_view_keeps_the_digits_of_numbers(ws: mp.Workspace, tmp_path: Path) -> None:
-    query = "SELECT x.a::BIGINT AS a FROM (VALUES ('{\"a\": 9007199254740993}'::JSON), ('{}'::JSON)) t(x)"
-    frame = ws.sql(query)
-    assert frame["a"].dtype == "Int64" and frame["a"][0] == 9007199254740993
-
-
 def test_a_map_whose_keys_are_lists(ws: mp.Workspace) -> None:
     ((key, value),) = ws.sql("SELECT MAP {[1]: 2} AS x")["x"][0]
     assert (list(key), value) == ([1], 2)

@@ -110,6 +110,14 @@ def test_large_sums_are_numbers_in_pandas(stored: mp.Workspace) -> None:
     assert frame["n"][0] == stored.sql_scalar("SELECT sum(length(distinct_id)) FROM profiles")
 
 
+def test_integers_of_the_typed_view_stay_integers(stored: mp.Workspace) -> None:
+    columns = stored.table_schema("profiles_typed").columns
+    whole = [column.name for column in columns if column.type.endswith("INT") or column.type == "INTEGER"]
+    frame = stored.sql("SELECT * FROM profiles_typed")
+    assert any(frame[name].hasnans for name in whole)
+    assert {frame[name].dtype.kind for name in whole} == {"i"}
+
+
 def test_capsules_are_taken_by_other_libraries(stored: mp.Workspace) -> None:
     result = stored.query(QUERY)
     rows = result.fetchall()
