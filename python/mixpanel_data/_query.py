@@ -41,7 +41,6 @@ class QueryResult:
     def __init__(self, start: Callable[[str], _core.ArrowStream], query: str) -> None:
         self._start = start
         self._query = query
-        self._described: list[tuple[str, str]] | None = None
 
     def _stream(self, query: str | None = None) -> _core.ArrowStream:
         try:
@@ -71,15 +70,14 @@ class QueryResult:
     def _types(self) -> list[tuple[str, str]]:
         """Returns the names and SQL types of the columns without running the query; none if that is not possible."""
         # Of several statements, only the first one would be described; the result is that of the last one.
-        if self._described is None and ";" not in _TEXTS_AND_COMMENTS.sub("", self._query.rstrip("; \t\r\n")):
-            try:
-                stream = self._start(f"DESCRIBE {self._query}")
-                rows = list(chain.from_iterable(iter(stream.rows, None)))
-            except _core.CoreError:
-                # Not a SELECT, or a wrong one, whose reading says so.
-                return []
-            self._described = [(row[0], row[1]) for row in rows]
-        return self._described or []
+        if ";" in _TEXTS_AND_COMMENTS.sub("", self._query.rstrip("; \t\r\n")):
+            return []
+        try:
+            stream = self._start(f"DESCRIBE {self._query}")
+            return [(row[0], row[1]) for row in chain.from_iterable(iter(stream.rows, None))]
+        except _core.CoreError:
+            # Not a SELECT, or a wrong one, whose reading says so.
+            return []
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Returns the rows by Arrow's PyCapsule protocol, a batch at a time."""

@@ -201,6 +201,16 @@ def test_sql_errors(stored: mp.Workspace) -> None:
         assert body["query"] == wrong and body["error"]
 
 
+def test_a_result_has_the_columns_of_the_table_as_it_is(ws: mp.Workspace) -> None:
+    with duckdb.connect(str(ws.db_path)) as connection:
+        connection.execute("CREATE TABLE t AS SELECT INTERVAL 1 DAY AS a")
+    result = ws.query("SELECT * FROM t")
+    assert result.columns == result.pl().columns == ["a"]
+    with duckdb.connect(str(ws.db_path)) as connection:
+        connection.execute("ALTER TABLE t ADD COLUMN b INTERVAL")
+    assert result.columns == result.pl().columns == ["a", "b"]
+
+
 def test_errors_while_a_result_is_read(stored: mp.Workspace) -> None:
     result = stored.query("SELECT CAST(IF(range = 250000, 'x', '1') AS INT) FROM range(300000)")
     for read in (result.fetchall, result.pl, result.arrow):
