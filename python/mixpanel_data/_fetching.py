@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, Unpack, overload
 
@@ -40,11 +41,16 @@ class Fetcher:
         on_page: PageCallback | None,
         on_batch: BatchCallback | None,
     ) -> Any:
-        shown = display(progress, arguments.get("table") or "fetch")
+        # What opening the session writes to the log comes before the bar.
+        _ = self._connection.core
+        shown = display(progress, arguments.get("table") or name)
 
         def listen(event: dict[str, Any]) -> None:
-            log(event)
-            shown.show(event)
+            with shown.apart(event):
+                log(event)
+            # A terminal that is closed must not keep the event from the callback.
+            with suppress(OSError, ValueError):
+                shown.show(event)
             if event["event"] == "page" and on_page is not None:
                 on_page(ProfileProgress._from_json(event))
             elif event["event"] == "batch" and on_batch is not None:
@@ -105,7 +111,7 @@ class Fetcher:
             output_properties: Only these properties.
             progress: Whether to show a progress bar, on a terminal or in a notebook.
             append: The same as `if_exists="append"`.
-            batch_size: Has no effect; accepted because earlier versions had it.
+            batch_size: Has no effect; accepted because the former package had it.
             distinct_id: Only the profile with this id.
             distinct_ids: Only the profiles with these ids.
             group_id: Profiles of this group: the numeric data group id.
@@ -205,7 +211,7 @@ class Fetcher:
             limit: Fetch only a sample of at most this many events, 1 to 100,000.
             progress: Whether to show a progress bar, on a terminal or in a notebook.
             append: The same as `if_exists="append"`.
-            batch_size: Has no effect; accepted because earlier versions had it.
+            batch_size: Has no effect; accepted because the former package had it.
             parallel: Request several date ranges at a time. Otherwise, at most 100 days.
             max_workers: How many; 10 by default.
             on_batch_complete: Called in this thread for each date range, as `on_page_complete` of `fetch_profiles`.

@@ -52,21 +52,18 @@ class ProfileFilters(TypedDict, total=False):
     include_all_users: bool
 
 
-class ProfilePlanOptions(ProfileFilters, RunOptions, total=False):
-    """See `Workspace.plan_profiles`."""
-
-    max_workers: int | None
-    page_size: int | None
-    limit: int | None
-    since: str | datetime | timedelta | None
-
-
 class ProfileStreamOptions(ProfileFilters, RunOptions, total=False):
     """See `Workspace.stream_profiles`."""
 
     max_workers: int | None
     limit: int | None
     since: str | datetime | timedelta | None
+
+
+class ProfilePlanOptions(ProfileStreamOptions, total=False):
+    """See `Workspace.plan_profiles`."""
+
+    page_size: int | None
 
 
 class ProfileFetchOptions(ProfilePlanOptions, total=False):
@@ -80,8 +77,8 @@ class ProfileFetchOptions(ProfilePlanOptions, total=False):
     full_every: float | timedelta | None
 
 
-class EventPlanOptions(RunOptions, total=False):
-    """See `Workspace.plan_events`."""
+class EventStreamOptions(RunOptions, total=False):
+    """See `Workspace.stream_events`."""
 
     events: Sequence[str] | None
     where: str | None
@@ -89,6 +86,13 @@ class EventPlanOptions(RunOptions, total=False):
     max_workers: int | None
     chunk_days: int | None
     time_zone: str | None
+
+
+class EventPlanOptions(EventStreamOptions, total=False):
+    """See `Workspace.plan_events`."""
+
+    dedupe: Literal["exact", "day", "none"] | None
+    refresh_days: int | None
 
 
 class EventFetchOptions(EventPlanOptions, total=False):
@@ -102,8 +106,6 @@ class EventFetchOptions(EventPlanOptions, total=False):
     on_batch_complete: BatchCallback | None
     if_exists: IfExists | None
     since: Day | None
-    dedupe: Literal["exact", "day", "none"] | None
-    refresh_days: int | None
 
 
 def check_names(method: str, given: Mapping[str, object], known: type) -> None:

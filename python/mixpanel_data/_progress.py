@@ -6,11 +6,14 @@ import logging
 import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from ._wording import in_python
 
 logger = logging.getLogger("mixpanel_data")
+
+_LOGGED = ("warning", "note", "retry", "split", "waiting")
 
 
 class Display(Protocol):
@@ -18,6 +21,9 @@ class Display(Protocol):
 
     def show(self, event: Mapping[str, Any]) -> None:
         """Shows an event."""
+
+    def apart(self, event: Mapping[str, Any]) -> AbstractContextManager[object]:
+        """Keeps what the log says about an event apart from what is shown."""
 
     def close(self) -> None:
         """Removes what is shown."""
@@ -28,6 +34,10 @@ class Nothing:
 
     def show(self, event: Mapping[str, Any]) -> None:
         """Ignores the event."""
+
+    def apart(self, event: Mapping[str, Any]) -> AbstractContextManager[object]:
+        """Does nothing."""
+        return nullcontext()
 
     def close(self) -> None:
         """Does nothing."""
@@ -73,14 +83,19 @@ class Bar:
         elif (text := state_of(event)) is not None:
             self._bar.set_postfix_str(text)
 
+    def apart(self, event: Mapping[str, Any]) -> AbstractContextManager[object]:
+        """Removes the bar while the log may write a line."""
+        shown: AbstractContextManager[object] = self._bar.external_write_mode()
+        return shown if event["event"] in _LOGGED else nullcontext()
+
     def close(self) -> None:
         """Closes the bar."""
         self._bar.set_postfix_str("")
         self._bar.close()
 
 
-class Lines:
-    """Shows one line per page or date range."""
+class Lines(Nothing):
+    """Shows one line per page or date range, which stays."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -99,9 +114,6 @@ class Lines:
 
     def _print(self, text: str) -> None:
         print(f"{self._what}: {text}", file=sys.stderr)
-
-    def close(self) -> None:
-        """Does nothing: lines stay."""
 
 
 def state_of(event: Mapping[str, Any]) -> str | None:

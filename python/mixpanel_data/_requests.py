@@ -21,15 +21,18 @@ def request(**arguments: Any) -> dict[str, Any]:
     Raises:
         InvalidInputError: An argument is wrong.
     """
-    return {
-        name: _CONVERSIONS[name](name, value) if name in _CONVERSIONS else value
-        for name, value in arguments.items()
-        if value is not None
-    }
+    found = {}
+    for name, value in arguments.items():
+        if value is not None:
+            try:
+                found[name] = _CONVERSIONS[name](name, value) if name in _CONVERSIONS else value
+            except (AttributeError, OverflowError, TypeError) as error:
+                raise InvalidInputError(f"{name} has a wrong value: {error}") from None
+    return found
 
 
 def if_exists_of(if_exists: IfExists | None, append: bool) -> IfExists | None:
-    """Combines `if_exists` with `append` of earlier versions."""
+    """Combines `if_exists` with `append` of the former package."""
     if not append:
         return if_exists
     if if_exists not in (None, "append"):
@@ -77,7 +80,16 @@ def _seconds(name: str, value: float | timedelta) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
+def _key(name: str, value: str) -> str:
+    """Returns a key; a wrong one must not get into a message."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} must be text")
+    return value
+
+
 def _positive(name: str, value: int) -> int:
+    if not isinstance(value, int):
+        raise InvalidInputError(f"{name} must be an integer, and is {value!r}")
     if value < 1:
         raise InvalidInputError(f"{name} must be positive, and is {value}")
     return value
@@ -92,6 +104,7 @@ _CONVERSIONS: dict[str, Callable[[str, Any], Any]] = {
     "from_date": _day,
     "full_every": _seconds,
     "group_id": _id,
+    "hash_key": _key,
     "hash_properties": _texts,
     "if_exists": _if_exists,
     "lock_wait": _seconds,

@@ -51,6 +51,7 @@ class Runs(Fetcher):
             **options: See `mixpanel_data.RunOptions`.
         """
         check_names("refresh_profiles", options, RunOptions)
+        check_names("refresh_profiles", filters or {}, ProfileFilters)
         arguments = request(
             table=name,
             parallel=parallel,
@@ -171,6 +172,7 @@ class Runs(Fetcher):
             **options: Filters, `page_size` and others as for `fetch_profiles`.
         """
         check_names("plan_profiles", options, ProfilePlanOptions)
+        self._connection.check_writable("keep the page that an estimate requests")
         arguments = request(table=name, parallel=parallel, **options)
         return FetchEstimate._from_json(self._connection.plan("plan_profiles", arguments))
 
@@ -190,7 +192,7 @@ class Runs(Fetcher):
             from_date: The first day.
             to_date: The last day.
             parallel: Whether the fetch would request several date ranges at a time.
-            **options: `events`, `where`, `chunk_days` and others as for `fetch_events`.
+            **options: `events`, `where`, `chunk_days`, `dedupe` and others as for `fetch_events`.
         """
         check_names("plan_events", options, EventPlanOptions)
         arguments = request(table=name, from_date=from_date, to_date=to_date, parallel=parallel, **options)

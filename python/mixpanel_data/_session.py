@@ -32,40 +32,60 @@ def encoded(arguments: Mapping[str, Any]) -> str:
     """Returns arguments as JSON.
 
     Raises:
-        InvalidInputError: If an argument has a type that JSON cannot express.
+        InvalidInputError: An argument is nothing that JSON can express.
     """
-    try:
-        return json.dumps(arguments)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"an argument has the wrong type: {error}") from None
+    for name, value in arguments.items():
+        try:
+            # Without the escapes that hide text which is not Unicode.
+            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise InvalidInputError(f"{name} is text that is not valid Unicode") from None
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(f"{name} has a wrong value: {error}") from None
+    return json.dumps(arguments)
 
 
 class Connection:
     """A project and a database in the native module."""
 
+    _opened: _core.Session
+
     def __init__(self, choice: Mapping[str, Any], read_only: bool = False) -> None:
         self._choice = dict(choice)
         self._read_only = read_only
-        self._session: _core.Session | None = None
+        self._is_deleted = False
 
     @property
     def core(self) -> _core.Session:
-        """The native session, opened at the first use."""
-        if self._session is None:
+        """The native session, opened at the first use.
+
+        Raises:
+            ConfigError: The database was temporary and is deleted.
+        """
+        if self._is_deleted:
+            raise ConfigError("the database of this workspace was temporary and is deleted; open another workspace")
+        if not self.is_open:
+            text = encoded(self._choice)
             try:
-                self._session = _core.Session.open(encoded(self._choice))
+                session = _core.Session.open(text)
             except _core.CoreError as error:
-                raise from_core_error(error) from None
-            found = json.loads(self._session.info())
-            for kind in ("note", "warning"):
-                for message in found[f"{kind}s"]:
-                    log({"event": kind, "message": message})
-        return self._session
+                raise from_core_error(error, text) from None
+            # Of several threads that open one, all must use the same, so that `cancel` reaches their work.
+            if self.__dict__.setdefault("_opened", session) is session:
+                found = json.loads(session.info())
+                for kind in ("note", "warning"):
+                    for message in found[f"{kind}s"]:
+                        log({"event": kind, "message": message})
+        return self._opened
 
     @property
     def is_open(self) -> bool:
         """Whether the native session exists."""
-        return self._session is not None
+        return "_opened" in self.__dict__
+
+    def delete(self) -> None:
+        """Makes every further use an error, so that none creates a temporary database again."""
+        self._is_deleted = True
 
     @property
     def is_read_only(self) -> bool:
@@ -79,10 +99,11 @@ class Connection:
 
     def call(self, name: str, **arguments: Any) -> Any:
         """Calls an operation; arguments that are None are left out."""
+        text = encoded(without_none(**arguments))
         try:
-            return json.loads(self.core.call(name, encoded(without_none(**arguments))))
+            return json.loads(self.core.call(name, text))
         except _core.CoreError as error:
-            raise from_core_error(error) from None
+            raise from_core_error(error, text) from None
 
     def check_writable(self, what: str) -> None:
         """Raises an error if the workspace is read-only."""
@@ -103,10 +124,11 @@ class Connection:
         def receive(text: str) -> None:
             listener(json.loads(text))
 
+        sent = encoded(request)
         try:
-            return json.loads(self.core.fetch(name, encoded(request), receive))
+            return json.loads(self.core.fetch(name, sent, receive))
         except _core.CoreError as error:
-            raise from_core_error(error) from None
+            raise from_core_error(error, sent) from None
 
     def __repr__(self) -> str:
         return f"Connection({self._choice.get('path')!r})"

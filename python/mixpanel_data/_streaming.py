@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Unpack
 
 from . import _core
-from ._options import EventPlanOptions, ProfileStreamOptions, RunOptions, check_names
+from ._options import EventStreamOptions, ProfileStreamOptions, RunOptions, check_names
 from ._progress import log
 from ._requests import request
 from ._session import Connection, Day, encoded
@@ -46,10 +46,11 @@ class Streamer:
     _connection: Connection
 
     def _lines(self, name: str, arguments: dict[str, Any]) -> Iterator[str]:
+        sent = encoded(arguments)
         try:
-            stream = self._connection.core.stream(name, encoded(arguments), listen)
+            stream = self._connection.core.stream(name, sent, listen)
         except _core.CoreError as error:
-            raise from_core_error(error) from None
+            raise from_core_error(error, sent) from None
         try:
             while True:
                 try:
@@ -64,10 +65,11 @@ class Streamer:
             stream.close()
 
     def _batches(self, name: str, arguments: dict[str, Any]) -> ArrowRecords:
+        sent = encoded(arguments)
         try:
-            return ArrowRecords(self._connection.core.stream_arrow(name, encoded(arguments), listen))
+            return ArrowRecords(self._connection.core.stream_arrow(name, sent, listen))
         except _core.CoreError as error:
-            raise from_core_error(error) from None
+            raise from_core_error(error, sent) from None
 
     def stream_profiles(
         self,
@@ -169,14 +171,14 @@ class Streamer:
         return self._batches("profiles", request(table="profiles", parallel=parallel, **options))
 
     def stream_events_arrow(
-        self, *, from_date: Day, to_date: Day, parallel: bool = False, **options: Unpack[EventPlanOptions]
+        self, *, from_date: Day, to_date: Day, parallel: bool = False, **options: Unpack[EventStreamOptions]
     ) -> ArrowRecords:
         """Streams events as record batches.
 
         Their columns are `event_name`, `event_time` (UTC), `distinct_id`, `insert_id` and `properties` (JSON text). The
         arguments are those of `stream_events`, except `raw`. Missing date ranges make reading fail at the end.
         """
-        check_names("stream_events_arrow", options, EventPlanOptions)
+        check_names("stream_events_arrow", options, EventStreamOptions)
         arguments = request(table="events", from_date=from_date, to_date=to_date, parallel=parallel, **options)
         return self._batches("events", arguments)
 

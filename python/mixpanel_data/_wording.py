@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 _OPTIONS = (
@@ -12,20 +13,41 @@ _OPTIONS = (
 )
 
 _WRONG_VALUE = re.compile(
-    r"(?:invalid type: (?P<type>.+), expected|unknown variant (?P<variant>.+), expected) (?P<expected>.+)"
-    r" at line \d+ column \d+"
+    r"(?:invalid (?:type|value): (?:integer|floating point|boolean|string)?|unknown variant) ?(?P<value>.+), expected"
+    r" (?P<expected>.+) at line \d+ column (?P<column>\d+)"
 )
 """What a JSON parser says about the value of an argument."""
 
-_TYPES = {"i64": "an integer", "u64": "an integer", "u32": "an integer", "f64": "a number", "a boolean": "a bool"}
+_EXPECTED = {
+    "i64": "an integer",
+    "u64": "an integer that is not negative",
+    "u32": "an integer that is not negative",
+    "f64": "a number",
+    "a boolean": "True or False",
+    "a string": "text",
+    "a sequence": "a list",
+}
+_VALUES = {"sequence": "a list", "map": "a dict", "`true`": "True", "`false`": "False", "null": "None"}
 
 
-def in_python(text: str) -> str:
-    """Returns a text for callers of the Python package."""
+def in_python(text: str, arguments: str = "{}") -> str:
+    """Returns a text for callers of the Python package; `arguments` are those of the call, as JSON text."""
     if (found := _WRONG_VALUE.fullmatch(text)) is not None:
-        expected = _TYPES.get(found["expected"], found["expected"])
-        return f"an argument is {found['type'] or found['variant']}, and must be {expected}"
+        name = _argument_at(int(found["column"]), arguments)
+        value = _VALUES.get(found["value"], found["value"].strip("`"))
+        return f"{name} is {value}, and must be {_EXPECTED.get(found['expected'], found['expected'])}"
     if "`--" in text:
         for pattern, replacement in _OPTIONS:
             text = pattern.sub(replacement, text)
     return text
+
+
+def _argument_at(column: int, arguments: str) -> str:
+    """Returns the name of the argument whose value ends in this column of the JSON text of all arguments."""
+    end = 1
+    for name, value in json.loads(arguments).items():
+        # Its two braces take the place of the comma and the blank behind the value.
+        end += len(json.dumps({name: value}))
+        if column < end:
+            return str(name)
+    return "an argument"

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from ._frames import optional
 from ._options import RunOptions, check_names
 from ._query import QueryResult
 from ._requests import event_result, request
@@ -72,7 +73,6 @@ class Workspace(Runs, Streamer, Statistics):
 
     def _set_up(self, choice: dict[str, Any], read_only: bool) -> None:
         self._choice = choice
-        self._read_only = read_only
         self._connection = Connection(choice, read_only)
 
     @classmethod
@@ -92,11 +92,15 @@ class Workspace(Runs, Streamer, Statistics):
         *,
         base_url: str | None = None,
     ) -> Iterator[Self]:
-        """Uses a temporary database, which is deleted at the end of the `with` block."""
+        """Uses a temporary database, which is deleted at the end of the `with` block; the workspace ends with it."""
         with tempfile.TemporaryDirectory(prefix="mixpanel-data-") as directory:
             path = os.path.join(directory, "ephemeral.db")
-            with cls(account, project_id, region, path, base_url=base_url) as workspace:
+            workspace = cls(account, project_id, region, path, base_url=base_url)
+            try:
                 yield workspace
+            finally:
+                workspace.close()
+                workspace._connection.delete()
 
     @classmethod
     def memory(
@@ -137,9 +141,10 @@ class Workspace(Runs, Streamer, Statistics):
             QueryError: The query is wrong.
             DatabaseNotFoundError: Nothing has been fetched yet.
         """
+        if not isinstance(sql, str):
+            raise InvalidInputError(f"the query must be text, and is {sql!r}")
         self._connection.call("check_sql", sql=sql)
-        core = self._connection.core
-        return QueryResult(lambda: core.query(sql), sql)
+        return QueryResult(lambda text: self._connection.core.query(text), sql)
 
     def sql(self, query: str) -> pandas.DataFrame:
         """Runs a read-only query and returns its rows as a pandas data frame.
@@ -157,8 +162,8 @@ class Workspace(Runs, Streamer, Statistics):
 
     def sql_rows(self, query: str) -> SQLResult:
         """Runs a query and returns its columns and rows."""
-        result = self.query(query)
-        return SQLResult(columns=result.columns, rows=result.fetchall())
+        columns, rows = self.query(query)._read()
+        return SQLResult(columns=columns, rows=rows)
 
     def info(self) -> WorkspaceInfo:
         """Returns the project, the account, the database and its tables."""
@@ -186,14 +191,12 @@ class Workspace(Runs, Streamer, Statistics):
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A read-only connection of the `duckdb` module, which must be installed.
 
-        While it is open, fetches of this process raise `DatabaseLockedError`: two engines in one process that write to
-        one file destroy it. Close it before the next fetch.
+        While it is open, other methods that need the file raise `DatabaseLockedError`: two engines in one process that
+        use one file can destroy it. Close it before the next call.
         """
-        try:
-            import duckdb
-        except ImportError:
-            raise ImportError("this needs the duckdb module: `pip install duckdb`, or use `query`") from None
-        return duckdb.connect(str(self.db_path), read_only=True)
+        module = optional("duckdb", "duckdb", "a connection")
+        opened: duckdb.DuckDBPyConnection = module.connect(str(self.db_path), read_only=True)
+        return opened
 
     def drop(self, *names: str) -> None:
         """Drops tables and views, all or none.
@@ -220,7 +223,9 @@ class Workspace(Runs, Streamer, Statistics):
 
     @staticmethod
     def test_credentials(account: str | None = None) -> dict[str, Any]:
-        """Checks credentials by asking for the names of events.
+        """Checks the credentials of an account by requesting the names of events.
+
+        Static: of the workspace on which it is called, it knows nothing, so name the account unless it is the default.
 
         Returns:
             `success`, `account`, `project_id`, `region` and `events_found`.
@@ -238,6 +243,8 @@ class Workspace(Runs, Streamer, Statistics):
 
     def quota_usage(self, kind: Literal["queries", "exports"] = "queries") -> QuotaUsage:
         """Returns how much of the project's quota is used: of queries, or of exports of events."""
+        if kind not in ("queries", "exports"):
+            raise InvalidInputError(f"kind is {kind!r}, not 'queries' or 'exports'")
         return QuotaUsage._from_json(self._connection.call("quota_usage")[kind])
 
     def audit_events(self, table: str = "events") -> EventAudit:
@@ -257,7 +264,7 @@ class Workspace(Runs, Streamer, Statistics):
         return f"Workspace({shown})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), self._choice, self._read_only)
+        return _restored, (type(self), self._choice, self._connection.is_read_only)
 
 
 def _restored(kind: type[Workspace], choice: dict[str, Any], read_only: bool) -> Workspace:

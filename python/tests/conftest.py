@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from simulator import OPTIONS, Simulator, start
+from simulator import OPTIONS, Simulator, run_python, start
 
 import mixpanel_data as mp
 
 Simulate = Callable[..., Simulator]
+
+
+def simulator_of(running: dict[tuple[str, ...], Simulator], *options: str) -> Simulator:
+    """Returns the server with these options, started at the first use."""
+    if options not in running:
+        running[options] = start(*options)
+    return running[options]
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +55,7 @@ def simulate(
             simulator = start(*options)
             own.append(simulator)
         else:
-            if options not in simulators:
-                simulators[options] = start(*options)
-            simulator = simulators[options]
+            simulator = simulator_of(simulators, *options)
         for name, value in simulator.variables.items():
             if name != "MP_HOME":
                 monkeypatch.setenv(name, value)
@@ -66,3 +72,22 @@ def ws(simulate: Simulate, tmp_path: Path) -> Iterator[mp.Workspace]:
     simulate(*OPTIONS)
     with mp.Workspace(path=tmp_path / "test.db") as workspace:
         yield workspace
+
+
+@pytest.fixture(scope="session")
+def fetched(simulators: dict[tuple[str, ...], Simulator], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with profiles, fetched once, because each fetch takes a second without optimizations."""
+    directory = tmp_path_factory.mktemp("fetched")
+    variables = {**simulator_of(simulators, *OPTIONS).variables, "MP_HOME": str(directory)}
+    code = "import sys, mixpanel_data; mixpanel_data.Workspace(path=sys.argv[1]).fetch_profiles(parallel=True)"
+    path: Path = directory / "profiles.db"
+    run = run_python(code, str(path), **variables)
+    assert run.returncode == 0, run.stderr
+    return path
+
+
+@pytest.fixture
+def stored(ws: mp.Workspace, fetched: Path) -> mp.Workspace:
+    """The workspace of `ws`, with profiles."""
+    shutil.copy(fetched, ws.db_path)
+    return ws

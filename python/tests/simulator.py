@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +63,13 @@ def start(*options: str) -> Simulator:
         if "MP_BASE_URL" in variables and len(variables) >= 6:
             return Simulator(process, variables)
     raise AssertionError(f"{command} printed only {variables}")
+
+
+def requests() -> int:
+    """Returns how many requests the server of the current test has received."""
+    with urllib.request.urlopen(f"{os.environ['MP_BASE_URL']}/_sim/stats") as response:
+        counts = json.load(response)
+    return int(counts["requests"]) + int(counts["export"]["requests"])
 
 
 def child_environment(**changes: str) -> dict[str, str]:

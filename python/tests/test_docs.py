@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,41 +78,33 @@ def docstrings() -> Iterator[tuple[str, str]]:
                     yield f"{path.name}:{getattr(node, 'name', 'module')}", text
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """The variables of a newcomer: an empty home directory and no settings."""
+def environment(directory: Path) -> dict[str, str]:
+    """Returns the variables of a newcomer: an empty home directory and no settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MP_", "JUPYTER"))}
-    return {**kept, "HOME": str(tmp_path), "IPYTHONDIR": str(tmp_path / "ipython"), "PYTHONIOENCODING": "utf-8"}
+    return {**kept, "HOME": str(directory), "IPYTHONDIR": str(directory / "ipython"), "PYTHONIOENCODING": "utf-8"}
 
 
-def simulated(words: list[str], environment: dict[str, str], directory: Path) -> str:
+def simulated(words: list[str], directory: Path) -> str:
     """Runs a command with a simulator and returns its output."""
     simulator = shutil.which("mp")
-    if simulator is None:
-        pytest.skip("`mp` is not in PATH")
-    # The data depends on the day alone, and does not change while a test runs.
-    command = [simulator, "simulate", "--active", "0", "--", *words]
-    done = subprocess.run(command, env=environment, cwd=directory, capture_output=True, text=True, timeout=LONGEST)
+    assert simulator is not None, "the command mp is not in PATH"
+    # The data depends on the day alone, and does not change while a test runs. It has as many pages as the default of
+    # 10,000 profiles, and as few records as they need.
+    command = [simulator, "simulate", "--active", "0", "--profiles", "1000", "--page-size", "100", "--", *words]
+    done = subprocess.run(
+        command, env=environment(directory), cwd=directory, capture_output=True, text=True, timeout=LONGEST
+    )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_pages_run_as_printed(page: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+def run_page(page: Path, directory: Path) -> None:
+    """Runs the code of a page."""
     program = python_program(page.read_text("utf-8"))
     assert program.strip(), "no code to run"
-    script = tmp_path / f"{page.stem}.py"
+    script = directory / f"{page.stem}.py"
     script.write_text(program, "utf-8")
-    simulated([sys.executable, str(script)], environment, tmp_path)
-
-
-def test_examples_in_docstrings_run(tmp_path: Path, environment: dict[str, str]) -> None:
-    found = dict(docstrings())
-    assert any("Workspace" in name for name in found)
-    for name, text in found.items():
-        script = tmp_path / "docstring.py"
-        script.write_text(python_program(text), "utf-8")
-        assert simulated([sys.executable, str(script)], environment, tmp_path) is not None, name
+    simulated([sys.executable, str(script)], directory)
 
 
 RUN_NOTEBOOK = """
@@ -128,10 +121,58 @@ for cell in notebook.cells:
 """
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_run(notebook: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    output = simulated([sys.executable, "-c", RUN_NOTEBOOK, str(notebook)], environment, tmp_path)
-    assert output.strip()
+def run_notebook(notebook: Path, directory: Path) -> None:
+    """Runs the cells of a notebook."""
+    assert simulated([sys.executable, "-c", RUN_NOTEBOOK, str(notebook)], directory).strip()
+
+
+def run_scripts(scripts: Path, directory: Path) -> None:
+    """Runs the scripts in the directory of examples."""
+    words = " && ".join(
+        f'"{sys.executable}" "{scripts / name}" {arguments}'
+        for name, arguments in (("refresh.py", ""), ("refresh.py", ""), ("to_parquet.py", "out"))
+    )
+    simulated(["sh", "-c", words], directory)
+    assert {path.name for path in (directory / "out").iterdir()} == {"profiles.parquet", "events.parquet"}
+
+
+def run_docstrings(_package: Path, directory: Path) -> None:
+    """Runs the examples in docstrings, each with a simulator of its own."""
+    found = dict(docstrings())
+    assert any("Workspace" in name for name in found)
+    for text in found.values():
+        script = directory / "docstring.py"
+        script.write_text(python_program(text), "utf-8")
+        simulated([sys.executable, str(script)], directory)
+
+
+RUNNERS: dict[Path, Callable[[Path, Path], None]] = {
+    ROOT / "examples": run_scripts,
+    **dict.fromkeys(PAGES, run_page),
+    **dict.fromkeys(NOTEBOOKS, run_notebook),
+    PACKAGE: run_docstrings,
+}
+"""What runs the code of these paths; the slowest ones are started first."""
+
+
+@pytest.fixture(scope="module")
+def runs(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Path, Future[None]]]:
+    """The runs of the collected tests, several at a time: they wait for the limit of exports per second mostly."""
+    tests = [item for item in request.session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec")]
+    wanted = {item.callspec.params.get("documented") for item in tests}
+    with ThreadPoolExecutor(4) as pool:
+        yield {
+            path: pool.submit(run, path, tmp_path_factory.mktemp("documented"))
+            for path, run in RUNNERS.items()
+            if path in wanted
+        }
+
+
+@pytest.mark.parametrize("documented", RUNNERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_documented_code_runs_as_printed(documented: Path, runs: dict[Path, Future[None]]) -> None:
+    runs[documented].result(LONGEST)
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -141,16 +182,6 @@ def test_notebooks_are_stored_without_outputs(notebook: Path) -> None:
     nbformat.validate(stored)
     for cell in stored.cells:
         assert not cell.get("outputs") and cell.get("execution_count") is None
-
-
-def test_scripts_run(tmp_path: Path, environment: dict[str, str]) -> None:
-    scripts = ROOT / "examples"
-    words = " && ".join(
-        f'"$PYTHON" "{scripts / name}" {arguments}'
-        for name, arguments in (("refresh.py", ""), ("refresh.py", ""), ("to_parquet.py", "out"))
-    )
-    simulated(["sh", "-c", words], {**environment, "PYTHON": sys.executable}, tmp_path)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"profiles.parquet", "events.parquet"}
 
 
 def test_every_example_is_tested() -> None:

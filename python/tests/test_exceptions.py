@@ -197,7 +197,7 @@ def test_hints_are_about_python() -> None:
     assert str(other) == 'use `if_exists="replace"` or `since="last"`'
     assert other.hint == 'or `since="2026-11-01"`'
     wrong = from_core({"code": "INVALID_INPUT", "message": 'invalid type: string "3", expected i64 at line 1 column 94'})
-    assert str(wrong) == 'an argument is string "3", and must be an integer'
+    assert str(wrong) == 'an argument is "3", and must be an integer'
 
 
 def test_wrong_arguments_are_value_errors() -> None:

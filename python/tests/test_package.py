@@ -74,8 +74,8 @@ def test_importing_the_package_takes_less_than_100_ms(use: str) -> None:
     assert statistics.median(seconds) < 0.2, seconds
 
 
+@pytest.mark.usefixtures("stored")
 def test_what_the_optional_libraries_are_for(ws: mp.Workspace) -> None:
-    ws.fetch_profiles()
     code = BLOCK + (
         "assert ws.query('SELECT 1 AS n').fetchall() == [(1,)]\n"
         "assert ws.sql_scalar('SELECT count(*) FROM profiles') > 0\n"
@@ -134,6 +134,23 @@ def test_a_terminal_with_tqdm_shows_a_bar(ws: mp.Workspace, tmp_path: Path) -> N
     assert silent.strip() == ""
 
 
+def test_lines_of_the_log_are_not_on_the_bar(simulate: Simulate, tmp_path: Path) -> None:
+    simulate(*OPTIONS, "--fault", "pages=3 times=1 status=500", fresh=True)
+    code = BLOCK + (
+        "import logging\n"
+        "logging.basicConfig(format='logged %(message)s')\n"
+        "logging.getLogger('mixpanel_data').setLevel(logging.DEBUG)\n"
+        "try: ws.fetch_profiles('interrupted', on_page_complete=lambda page: sys.exit(0))\n"
+        "except SystemExit: pass\n"
+        "ws.resume_fetch()\n"
+    )
+    text = on_a_terminal(code, str(tmp_path / "bar.db"), "none")
+    assert "resume: " in text and "fetch: " not in text
+    lines = [part for line in text.splitlines() for part in line.split("\r") if "logged" in part]
+    assert lines
+    assert all(line.startswith("logged") for line in lines), lines
+
+
 def test_without_a_terminal_nothing_is_shown(simulate: Simulate, tmp_path: Path) -> None:
     simulate(*OPTIONS)
     run = run_python(BLOCK + "ws.fetch_profiles(parallel=True)", str(tmp_path / "test.db"), "none")
@@ -189,7 +206,7 @@ MEMBERS = {
     "drop": "*names",
     "drop_all": "type=None",
 }
-"""The methods of the earlier package that this one has, with their parameters."""
+"""The methods of the former package that this one has, with their parameters."""
 
 OTHER_DEFAULTS = {
     # A range of days is optional: `since` replaces it, and statistics describe the whole table.
@@ -213,7 +230,7 @@ NOT_HERE = (
     "activity_feed", "query_saved_report", "query_flows", "frequency", "segmentation_numeric", "segmentation_sum",
     "segmentation_average", "storage", "api",
 )  # fmt: skip
-"""Methods of the earlier package that query Mixpanel's reports, which the library does not do."""
+"""Methods of the former package that query Mixpanel's reports, which the library does not do."""
 
 
 def declared(text: str) -> inspect.Signature:
@@ -223,7 +240,7 @@ def declared(text: str) -> inspect.Signature:
 
 
 @pytest.mark.parametrize("name", MEMBERS)
-def test_signatures_are_those_of_the_earlier_package(name: str) -> None:
+def test_signatures_are_those_of_the_former_package(name: str) -> None:
     function = inspect.unwrap(getattr(mp.Workspace, name))
     found = dict(inspect.signature(function).parameters)
     for parameter in ("self", "cls"):

@@ -12,7 +12,7 @@ from typing import Any
 import polars
 import pytest
 from conftest import Simulate
-from simulator import FIRST_DAY, LAST_DAY, OPTIONS, PROFILES
+from simulator import FIRST_DAY, LAST_DAY, OPTIONS, PROFILES, requests
 
 import mixpanel_data as mp
 
@@ -33,9 +33,9 @@ def by_id(records: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     return sorted(records, key=lambda record: str(record[name]))
 
 
+@pytest.mark.usefixtures("stored")
 @pytest.mark.parametrize("parallel", [False, True])
 def test_streamed_profiles_are_those_that_a_fetch_stores(ws: mp.Workspace, parallel: bool) -> None:
-    ws.fetch_profiles()
     stored = ws.query("SELECT distinct_id, properties, last_seen FROM profiles ORDER BY distinct_id").fetchall()
     streamed = by_id(list(ws.stream_profiles(parallel=parallel)), "distinct_id")
     assert len(streamed) == PROFILES
@@ -126,8 +126,8 @@ def test_closing_a_stream_ends_the_fetch(simulate: Simulate, tmp_path: Path) -> 
         records.__arrow_c_stream__()
 
 
+@pytest.mark.usefixtures("stored")
 def test_profiles_as_record_batches(ws: mp.Workspace) -> None:
-    ws.fetch_profiles()
     stored = ws.query("SELECT distinct_id, properties, last_seen FROM profiles ORDER BY distinct_id").pl()
     frame = polars.DataFrame(ws.stream_profiles_arrow(parallel=True)).sort("distinct_id")
     assert frame.columns == stored.columns
@@ -182,12 +182,16 @@ def test_missing_days_raise_at_the_end(simulate: Simulate, tmp_path: Path) -> No
 
 
 def test_wrong_arguments_raise_before_any_request(ws: mp.Workspace) -> None:
+    before = requests()
     with pytest.raises(mp.InvalidInputError):
         ws.stream_profiles(output_properties="plan")
     with pytest.raises(mp.InvalidInputError):
         next(ws.stream_events(from_date="2026-13-01", to_date="2026-11-19"))
     with pytest.raises(Exception, match=FIRST_DAY):
         polars.DataFrame(ws.stream_events_arrow(from_date=LAST_DAY, to_date=FIRST_DAY))
+    assert requests() == before
+    next(ws.stream_profiles())
+    assert requests() > before
 
 
 def test_two_streams_at_a_time(ws: mp.Workspace) -> None:

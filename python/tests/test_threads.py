@@ -62,8 +62,8 @@ def test_python_threads_keep_their_speed_during_a_fetch(simulate: Simulate, tmp_
     raise AssertionError(f"a counting thread keeps {best:.0%} of its speed")
 
 
+@pytest.mark.usefixtures("stored")
 def test_eight_threads_of_queries(ws: mp.Workspace) -> None:
-    ws.fetch_profiles()
 
     def work(number: int) -> list[int]:
         return [ws.sql_scalar(f"SELECT count(*) + {number} FROM profiles") for _ in range(5)]
@@ -110,7 +110,7 @@ def test_child_processes_after_a_fetch(ws: mp.Workspace, method: str) -> None:
     assert ws.sql_scalar(COUNT) == PROFILES
 
 
-def in_fork(action: Callable[[], None]) -> int:
+def in_fork(action: Callable[[], object]) -> int:
     """Returns the exit code of a forked child that runs `action`: 3 if it raises `RuntimeError`."""
     child = os.fork()
     if child == 0:
@@ -146,9 +146,13 @@ def test_a_workspace_works_in_a_fork(ws: mp.Workspace) -> None:
 
 def test_a_workspace_works_in_a_fork_right_after_a_query(ws: mp.Workspace) -> None:
     ws.fetch_profiles()
+
+    def count() -> None:
+        assert ws.sql_scalar(COUNT) == PROFILES
+
     for _ in range(5):
         assert ws.query("SELECT * FROM profiles").fetchone() is not None
-        assert in_fork(lambda: None if ws.sql_scalar(COUNT) == PROFILES else None) == 0
+        assert in_fork(count) == 0
 
 
 def test_a_fork_during_a_fetch_raises(simulate: Simulate, tmp_path: Path) -> None:
@@ -158,8 +162,8 @@ def test_a_fork_during_a_fetch_raises(simulate: Simulate, tmp_path: Path) -> Non
 
     def on_page(page: mp.ProfileProgress) -> None:
         if page.page_index == 1:
-            codes.append(in_fork(lambda: None if ws.fetch_profiles("other") else None))
-            codes.append(in_fork(lambda: None if ws.sql_scalar("SELECT 1") else None))
+            codes.append(in_fork(lambda: ws.fetch_profiles("other")))
+            codes.append(in_fork(lambda: ws.sql_scalar("SELECT 1")))
 
     assert ws.fetch_profiles(on_page_complete=on_page).rows == PROFILES
     assert codes == [3, 3]

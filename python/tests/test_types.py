@@ -68,9 +68,14 @@ def test_fields_of_a_newer_library_are_ignored_and_optional_ones_may_be_missing(
 def test_records_are_immutable_and_have_no_dictionary(kind: type[Record]) -> None:
     result = of_sample(kind)
     name = dataclasses.fields(kind)[-1].name
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(dataclasses.FrozenInstanceError, match=f"cannot assign to field '{name}'"):
         setattr(result, name, None)
+    with pytest.raises(dataclasses.FrozenInstanceError, match=f"cannot delete field '{name}'"):
+        delattr(result, name)
+    with pytest.raises(AttributeError, match=f"'{kind.__name__}' object has no attribute 'of_no_field'"):
+        result.of_no_field = 1
     assert not hasattr(result, "__dict__")
+    assert "_df_cache" not in {field.name for field in dataclasses.fields(kind)} | set(dataclasses.asdict(result))
 
 
 @of_each_kind
@@ -109,6 +114,37 @@ def test_the_repr_names_the_type_and_the_first_field(kind: type[Record]) -> None
     result = of_sample(kind)
     first = next(field.name for field in dataclasses.fields(kind) if not field.kw_only and field.repr)
     assert repr(result).startswith(f"{kind.__name__}({first}=")
+
+
+def test_the_repr_of_many_items_is_short() -> None:
+    ranges = tuple((f"2026-01-{day:02}", f"2026-01-{day:02}") for day in range(1, 31))
+    estimate = of_sample(types.EventEstimate, batches=ranges)
+    assert "('2026-01-05', '2026-01-05'), ... 25 more)" in repr(estimate)
+    assert "2026-01-06" not in repr(estimate)
+    assert repr(types.SQLResult(["a"], [(n,) for n in range(7)])).endswith("(3,), (4,), ... 2 more])")
+    assert repr(types.SQLResult(["a"], [(n,) for n in range(5)])).endswith("(3,), (4,)])")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"\xaa\x00b", "aa0062"),
+        (bytearray(b"a"), "61"),
+        (float("nan"), "NaN"),
+        (float("inf"), "Infinity"),
+        (float("-inf"), "-Infinity"),
+        (timedelta(), "PT0S"),
+        (timedelta(days=360), "P360D"),
+        (timedelta(days=-360), "P-360D"),
+        (timedelta(days=1, hours=2, minutes=3, seconds=4.5), "P1DT2H3M4.500000S"),
+        (timedelta(days=-1, hours=-2, seconds=-3.5), "P-1DT-2H-3.500000S"),
+        (timedelta(microseconds=-1), "PT-0.000001S"),
+    ],
+)
+def test_values_that_json_does_not_have_are_written_as_the_command_does(value: object, expected: str) -> None:
+    result = types.SQLResult(["a"], [(value,), ([{"b": value}],)])
+    written = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert written["rows"] == [[expected], [[{"b": expected}]]]
 
 
 def test_the_repr_of_a_fetch_leaves_out_counters_without_a_value() -> None:
@@ -249,8 +285,8 @@ def test_data_frames(kind: type[Record]) -> None:
     assert result.df is result.df
     assert json.dumps(result.to_table_dict(), default=str)
     # The frame is not part of the values.
-    assert dataclasses.replace(result)._df_cache is None
-    assert pickle.loads(pickle.dumps(result))._df_cache is None
+    assert not hasattr(dataclasses.replace(result), "_df_cache")
+    assert not hasattr(pickle.loads(pickle.dumps(result)), "_df_cache")
     assert of_sample(kind, database=None) == result
 
 

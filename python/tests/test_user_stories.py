@@ -110,7 +110,7 @@ def test_a_callback_for_each_page_in_this_thread(ws: mp.Workspace, parallel: boo
     assert {page.total_pages for page in pages if page.total_pages is not None} == {PAGES}
 
 
-def test_an_exception_of_a_callback_is_reported_and_the_fetch_goes_on(
+def test_an_exception_of_a_callback_is_reported_and_the_fetch_continues(
     ws: mp.Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reported: list[Any] = []

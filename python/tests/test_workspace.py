@@ -81,8 +81,8 @@ def test_nothing_shows_the_secret(isolated: Path, monkeypatch: pytest.MonkeyPatc
     assert not any(SECRET in text for text in texts)
 
 
+@pytest.mark.usefixtures("stored")
 def test_pickling(ws: mp.Workspace) -> None:
-    ws.fetch_profiles()
     copy = pickle.loads(pickle.dumps(ws))
     assert copy.db_path == ws.db_path
     assert copy.sql_scalar("SELECT count(*) FROM profiles") == PROFILES
@@ -91,8 +91,8 @@ def test_pickling(ws: mp.Workspace) -> None:
         closed.drop("profiles")
 
 
+@pytest.mark.usefixtures("stored")
 def test_open_needs_no_credentials(ws: mp.Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    ws.fetch_profiles()
     path = ws.db_path
     for name in list(os.environ):
         if name.startswith("MP_") and name != "MP_HOME":
@@ -108,8 +108,8 @@ def test_open_needs_no_credentials(ws: mp.Workspace, monkeypatch: pytest.MonkeyP
         assert opened.tables() == []
 
 
+@pytest.mark.usefixtures("stored")
 def test_read_only(ws: mp.Workspace) -> None:
-    ws.fetch_profiles()
     opened = mp.Workspace(path=ws.db_path, read_only=True)
     for call in (opened.fetch_profiles, opened.drop_all, lambda: opened.drop("profiles"), opened.resume_fetch):
         with pytest.raises(mp.ConfigError, match="read-only"):
@@ -159,8 +159,8 @@ def test_a_missing_database_is_an_error_only_for_readers(ws: mp.Workspace) -> No
         mp.Workspace.open(ws.db_path).tables()
 
 
+@pytest.mark.usefixtures("stored")
 def test_drop(ws: mp.Workspace) -> None:
-    ws.fetch_profiles()
     ws.fetch_profiles("other")
     ws.fetch_events(from_date=LAST_DAY, to_date=LAST_DAY)
     with pytest.raises(mp.TableNotFoundError):
@@ -176,8 +176,8 @@ def test_drop(ws: mp.Workspace) -> None:
     assert ws.tables() == []
 
 
+@pytest.mark.usefixtures("stored")
 def test_existing_tables(ws: mp.Workspace) -> None:
-    ws.fetch_profiles()
     with pytest.raises(mp.TableExistsError) as caught:
         ws.fetch_profiles()
     assert caught.value.table_name == "profiles" and caught.value.suggestion

@@ -1,4 +1,4 @@
-"""Takes the error of a JQL script apart."""
+"""Parses the error of a JQL script."""
 
 from __future__ import annotations
 

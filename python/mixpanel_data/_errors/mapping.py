@@ -61,12 +61,21 @@ _HINTS: Mapping[str, str] = {
 }
 """What to do in Python, for errors whose hints in the command line are about its options."""
 
+_HINTS_OF_SQL: Mapping[str, str] = {
+    "has been disabled by configuration": "queries read only the database; the `duckdb` module reads files, "
+    "query(...).pl() and .df() write them",
+    "the configuration has been locked": "queries cannot change settings; use `Workspace.connection` for that",
+    "which is attached in read-only mode": "queries only read; use the `duckdb` module for tables of your own",
+}
+"""What to do about failed SQL, by a part of DuckDB's message."""
 
-def from_core(payload: Mapping[str, Any]) -> MixpanelDataError:
+
+def from_core(payload: Mapping[str, Any], arguments: str = "{}") -> MixpanelDataError:
     """Returns the exception for an error of the native module.
 
     Args:
         payload: The object `{"code", "message", "details", "hint"?, "run_id"?}`.
+        arguments: The arguments of the call as JSON text.
     """
     code = str(payload.get("code") or MixpanelDataError._default_code)
     details = dict(payload.get("details") or {})
@@ -75,11 +84,12 @@ def from_core(payload: Mapping[str, Any]) -> MixpanelDataError:
         # A failed SQL statement: without a response, its text and the error take the place of the body.
         details["status_code"] = 0
         details["response_body"] = {name: details[name] for name in ("query", "error") if name in details}
-    error = kind._of_core(in_python(str(payload.get("message", ""))), code, details)
+    error = kind._of_core(in_python(str(payload.get("message", "")), arguments), code, details)
     error._run_id = payload.get("run_id")
     error._hint = payload.get("hint")
     if not error.hint and not error.run_id:
-        error._hint = _HINTS.get(code)
+        of_sql = [hint for part, hint in _HINTS_OF_SQL.items() if kind is api.QueryError and part in error.message]
+        error._hint = next(iter(of_sql), None) or _HINTS.get(code) or details.get("suggestion")
     if error.hint:
         error._hint = in_python(error.hint)
         error.add_note(f"hint: {error.hint}")
@@ -91,8 +101,8 @@ def from_core(payload: Mapping[str, Any]) -> MixpanelDataError:
     return error
 
 
-def from_core_error(error: BaseException) -> MixpanelDataError:
-    """Returns the exception for a `CoreError`, whose first argument is JSON text.
+def from_core_error(error: BaseException, arguments: str = "{}") -> MixpanelDataError:
+    """Returns the exception for a `CoreError`, whose first argument is JSON text, as are the `arguments` of the call.
 
     Raise it `from None`: the native error has the same facts.
     """
@@ -100,7 +110,7 @@ def from_core_error(error: BaseException) -> MixpanelDataError:
         payload = json.loads(error.args[0])
     except (IndexError, TypeError, ValueError):
         return MixpanelDataError(str(error))
-    return from_core(payload) if isinstance(payload, dict) else MixpanelDataError(str(error))
+    return from_core(payload, arguments) if isinstance(payload, dict) else MixpanelDataError(str(error))
 
 
 def _class_of(code: str, details: Mapping[str, Any]) -> type[MixpanelDataError]:

@@ -93,11 +93,12 @@ class _IntoTable(ResultWithDataFrame):
         """Reads the table as it is now."""
         if self.database is None:
             return data_frame(None, [])
-        # Imported here: the facade imports this module.
+        # Imported here: both import this module.
+        from .._query import quoted
         from ..workspace import Workspace
 
         with Workspace.open(self.database) as workspace:
-            return workspace.sql('SELECT * FROM "{}"'.format(table.replace('"', '""')))
+            return workspace.sql(f"SELECT * FROM {quoted(table)}")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

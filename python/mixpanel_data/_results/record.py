@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
-from datetime import date, datetime, time
+from dataclasses import Field, FrozenInstanceError, dataclass, fields
+from datetime import date, datetime, time, timedelta
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from .._frames import data_frame
@@ -15,7 +16,22 @@ if TYPE_CHECKING:
 Reader = Callable[[Any], Any]
 """Converts a JSON value other than null to the value of a field."""
 
+_SHOWN_ITEMS = 5
+"""Items of a sequence in a repr: a plan has a range for every request, and the rows of a query are many."""
+
 RecordType = TypeVar("RecordType", bound="Record")
+
+
+def _set_attribute(self: Any, name: str, value: Any) -> None:
+    if name in (item.name for item in fields(self)):
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+    object.__setattr__(self, name, value)
+
+
+def _delete_attribute(self: Any, name: str) -> None:
+    if name in (item.name for item in fields(self)):
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
+    object.__delattr__(self, name)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -26,6 +42,13 @@ class Record:
     """
 
     _readers: ClassVar[Mapping[str, Reader]] = {}
+
+    def __init_subclass__(cls) -> None:
+        # The decorator creates a class with slots from one without. The methods of the latter would then fail for
+        # names that are no fields, with an error about `super`.
+        if "__setattr__" in cls.__dict__:
+            cls.__setattr__ = _set_attribute  # type: ignore[method-assign]
+            cls.__delattr__ = _delete_attribute  # type: ignore[method-assign]
 
     @classmethod
     def _from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -71,7 +94,8 @@ class Record:
     def __repr__(self) -> str:
         # Fetches have up to 35 fields, most of them counters with their defaults.
         shown = [item for item in self._public_fields() if not item.kw_only or getattr(self, item.name) != item.default]
-        return f"{type(self).__qualname__}({', '.join(f'{item.name}={getattr(self, item.name)!r}' for item in shown)})"
+        values = ", ".join(f"{item.name}={_shown(getattr(self, item.name))}" for item in shown)
+        return f"{type(self).__qualname__}({values})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By name, so that a pickle of another version of the package loads: fields that it lacks get their defaults.
@@ -79,13 +103,17 @@ class Record:
         return restore, (type(self), values)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ResultWithDataFrame(Record):
-    """A result that is also available as a pandas `DataFrame`, which is built at the first access and then kept."""
+class _WithCache:
+    """Has a place for a data frame, which is no field, because it is no part of the values."""
 
-    # With a factory, so that subclasses without slots have it too; not in `__init__`, so that `dataclasses.replace`
-    # does not copy the frame of other values.
-    _df_cache: Any = field(default_factory=lambda: None, init=False, repr=False, compare=False)
+    __slots__ = ("_df_cache",)
+
+    _df_cache: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ResultWithDataFrame(Record, _WithCache):
+    """A result that is also available as a pandas `DataFrame`, which is built at the first access and then kept."""
 
     _columns: ClassVar[tuple[str, ...] | None] = None
 
@@ -96,9 +124,10 @@ class ResultWithDataFrame(Record):
         Raises:
             ImportError: If pandas is not installed.
         """
-        if self._df_cache is None:
+        if getattr(self, "_df_cache", None) is None:
             object.__setattr__(self, "_df_cache", self._frame())
-        return self._df_cache
+        frame: pd.DataFrame = self._df_cache
+        return frame
 
     def to_table_dict(self) -> list[dict[str, Any]]:
         """Returns the rows of `df` as dictionaries."""
@@ -111,6 +140,14 @@ class ResultWithDataFrame(Record):
         raise NotImplementedError(f"{type(self).__name__} must implement df property")
 
 
+def _shown(value: Any) -> str:
+    """Returns the repr of a value, of long sequences only the first items."""
+    if type(value) not in (list, tuple) or len(value) <= _SHOWN_ITEMS:
+        return repr(value)
+    text = repr(value[:_SHOWN_ITEMS])
+    return f"{text[:-1]}, ... {len(value) - _SHOWN_ITEMS} more{text[-1]}"
+
+
 def restore(kind: type[RecordType], values: Mapping[str, Any]) -> RecordType:
     """Recreates a pickled record; ignores fields that this version does not have."""
     known = {item.name for item in fields(kind) if item.init}
@@ -118,9 +155,15 @@ def restore(kind: type[RecordType], values: Mapping[str, Any]) -> RecordType:
 
 
 def plain(value: Any) -> Any:
-    """Returns a value in the form that `json.dumps` accepts."""
+    """Returns a value in the form that `json.dumps` accepts, and that JSON has: as the command `mp` writes it."""
+    if isinstance(value, float) and not isfinite(value):
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
+    if isinstance(value, (bytes, bytearray)):
+        return value.hex()
+    if isinstance(value, timedelta):
+        return iso_duration(value)
     if isinstance(value, Record):
         return value.to_dict()
     if isinstance(value, Mapping):
@@ -130,6 +173,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     return str(value)
+
+
+def iso_duration(value: timedelta) -> str:
+    """Returns a time difference in ISO 8601, such as `P1DT2H3M4.500000S`."""
+    # A negative one has no negative days and positive seconds, as `timedelta` stores it.
+    sign, value = ("-", -value) if value < timedelta() else ("", value)
+    minutes, seconds = divmod(value.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days = f"{sign}{value.days}D" if value.days else ""
+    fraction = f".{value.microseconds:06}" if value.microseconds else ""
+    parts = [(f"{hours}", "H"), (f"{minutes}", "M"), (f"{seconds}{fraction}", "S")]
+    clock = "".join(f"{sign}{number}{unit}" for number, unit in parts if number != "0")
+    return f"P{days}{'T' if clock else ''}{clock}" if days or clock else "PT0S"
 
 
 def moment(value: Any) -> datetime:

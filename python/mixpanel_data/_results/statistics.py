@@ -27,8 +27,8 @@ class EventStats(Record):
         event_name: Its name.
         count: Number of rows.
         unique_users: Number of users who have it.
-        first_seen: Time of the first one, in UTC.
-        last_seen: Time of the last one, in UTC.
+        first_seen: Time of the first one, in UTC, without a time zone, as in the table.
+        last_seen: Time of the last one, likewise.
         pct_of_total: Percentage of all events.
     """
 
@@ -50,7 +50,7 @@ class EventBreakdownResult(ResultWithDataFrame):
         table: The table.
         total_events: Number of rows.
         total_users: Number of users.
-        date_range: Times of the first and the last event; `None` if the table is empty.
+        date_range: Times of the first and the last event, as in `EventStats`; `None` if the table is empty.
         events: The events.
     """
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from .._frames import distinct_names
 from .record import Reader, Record, list_of, moment
 
 
@@ -136,8 +137,9 @@ class SQLResult(Record):
     _readers: ClassVar[Mapping[str, Reader]] = {"rows": lambda rows: [tuple(row) for row in rows]}
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Returns each row as a dictionary. Of columns with the same name, only the last one is kept."""
-        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+        """Returns each row as a dictionary. Of columns with the same name, the second is `name_1`."""
+        names = distinct_names(self.columns)
+        return [dict(zip(names, row, strict=True)) for row in self.rows]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the columns, the rows and `row_count` as values that `json.dumps` accepts."""

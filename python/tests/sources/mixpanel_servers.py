@@ -126,7 +126,7 @@ def _without(properties: dict[str, Any], *names: str) -> str:
 
 
 @dataclass
-class Asked:
+class Request:
     """A request that passed the router."""
 
     project: str
@@ -141,7 +141,7 @@ class Router:
 
     def __init__(self, projects: dict[str, Simulator]) -> None:
         self.projects = projects
-        self.requests: list[Asked] = []
+        self.requests: list[Request] = []
         self._lock = threading.Lock()
         self._running = 0
         router = self
@@ -163,25 +163,25 @@ class Router:
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def exports(self) -> list[Asked]:
+    def exports(self) -> list[Request]:
         """Returns the exports of events that were answered."""
         # The router may delay requests so that one more than allowed arrives in a second, and is sent again.
         with self._lock:
-            return [asked for asked in self.requests if "/export" in asked.path and asked.status == 200]
+            return [request for request in self.requests if "/export" in request.path and request.status == 200]
 
     def _forward(self, handler: BaseHTTPRequestHandler, body: bytes | None) -> None:
         found = re.search(r"project_id=(\w+)", handler.path)
-        asked = Asked(found[1] if found else "", handler.path, time.monotonic())
+        request = Request(found[1] if found else "", handler.path, time.monotonic())
         with self._lock:
             self._running += 1
-            asked.at_once = self._running
-            self.requests.append(asked)
+            request.at_once = self._running
+            self.requests.append(request)
         try:
-            asked.status, headers, content = self._ask(asked, handler, body)
+            request.status, headers, content = self._response(request.project, handler, body)
         finally:
             with self._lock:
                 self._running -= 1
-        handler.send_response(asked.status)
+        handler.send_response(request.status)
         for name in ("Content-Type", "Content-Encoding", "Retry-After", "Date"):
             if headers.get(name):
                 handler.send_header(name, headers[name])
@@ -189,8 +189,8 @@ class Router:
         handler.end_headers()
         handler.wfile.write(content)
 
-    def _ask(self, asked: Asked, handler: BaseHTTPRequestHandler, body: bytes | None) -> tuple[int, Any, bytes]:
-        address = self.projects[asked.project].address + handler.path.replace(asked.project, "12345")
+    def _response(self, project: str, handler: BaseHTTPRequestHandler, body: bytes | None) -> tuple[int, Any, bytes]:
+        address = self.projects[project].address + handler.path.replace(project, "12345")
         request = urllib.request.Request(address, body, method=handler.command)
         for name in ("Authorization", "Accept-Encoding", "Content-Type", "Content-Encoding"):
             if handler.headers.get(name):

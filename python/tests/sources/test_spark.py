@@ -39,10 +39,10 @@ def engine(request: pytest.FixtureRequest) -> str:
 class Read:
     """What an engine read."""
 
-    def __init__(self, engine: str, folder: Path, condition: str = "", **options: str) -> None:
+    def __init__(self, engine: str, directory: Path, condition: str = "", **options: str) -> None:
         import pyarrow.parquet
 
-        file = folder / "read.parquet"
+        file = directory / "read.parquet"
         script = Path(__file__).with_name("read_with_spark.py")
         environment = {
             **os.environ,
@@ -51,7 +51,7 @@ class Read:
         }
         words = [sys.executable, str(script), engine, json.dumps(options), condition, str(file)]
         # In the sources, Spark's workers would import the package without its native module.
-        done = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(words, env=environment, cwd=directory, capture_output=True, text=True, timeout=300)
         self.plans = done.stdout
         assert done.returncode == 0, done.stdout + done.stderr
         self.table = pyarrow.parquet.read_table(file)
@@ -87,11 +87,11 @@ def test_thirty_days_of_two_projects_are_the_exact_set_within_the_quota(
         assert read.events(project) == expected
     assert read.table.num_rows == sum(simulator.events(*days).total() for simulator in (first, second))
 
-    assert Counter(asked.project for asked in router.exports()) == {"1001": 30, "1002": 30}
-    assert {asked.at_once for asked in router.exports()} <= {1, 2, 3, 4}
+    assert Counter(request.project for request in router.exports()) == {"1001": 30, "1002": 30}
+    assert {request.at_once for request in router.exports()} <= {1, 2, 3, 4}
     for project in ("1001", "1002"):
         # Mixpanel allows three a second. The tolerance is what the requests may be delayed on their way.
-        at = [asked.at for asked in router.requests if asked.project == project and "/export" in asked.path]
+        at = [request.at for request in router.requests if request.project == project and "/export" in request.path]
         assert all(later - earlier > 0.8 for earlier, later in zip(at, at[3:], strict=False))
     assert "event_time:timestamp," in read.plans
 
@@ -109,7 +109,7 @@ def test_profiles_and_credentials_in_options(
         rows = [row for row in read.table.to_pylist() if row["project_id"] == project]
         found = {row["distinct_id"]: canonical(row["properties"]) for row in rows}
         assert found == simulator.profiles() and len(rows) == len(found)
-    assert {asked.project for asked in router.requests} == {"1001", "1002"}
+    assert {request.project for request in router.requests} == {"1001", "1002"}
     assert "simulator-secret" not in read.plans
 
 
@@ -129,7 +129,7 @@ def test_a_filter_on_the_name_is_sent_to_mixpanel_from_spark_4_1_on(
         }
     )
     has_filters = tuple(int(part) for part in pyspark.__version__.split(".")[:2]) >= (4, 1)
-    assert all(("Search" in asked.path) == has_filters for asked in router.exports())
+    assert all(("Search" in request.path) == has_filters for request in router.exports())
     assert len(router.exports()) == 2
 
 
