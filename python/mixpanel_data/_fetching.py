@@ -59,7 +59,8 @@ class Fetcher:
         try:
             return self._connection.fetch(name, arguments, listen)
         finally:
-            shown.close()
+            with suppress(OSError, ValueError):
+                shown.close()
 
     @overload
     def fetch_profiles(

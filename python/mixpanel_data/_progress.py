@@ -13,7 +13,10 @@ from ._wording import in_python
 
 logger = logging.getLogger("mixpanel_data")
 
-_LOGGED = ("warning", "note", "retry", "split", "waiting")
+LONG_WAIT = 10.0
+"""Seconds from which a wait is a warning: callers without a progress bar would take it for a hang."""
+
+_LOGGED = ("warning", "note", "retry", "split", "waiting", "database_busy")
 
 
 class Display(Protocol):
@@ -48,7 +51,7 @@ def display(wanted: bool, what: str) -> Display:
     if not wanted:
         return Nothing()
     in_notebook = "ipykernel" in sys.modules
-    if not in_notebook and not (sys.stderr is not None and sys.stderr.isatty()):
+    if not in_notebook and not is_terminal(sys.stderr):
         return Nothing()
     try:
         with warnings.catch_warnings():
@@ -57,7 +60,11 @@ def display(wanted: bool, what: str) -> Display:
             from tqdm.auto import tqdm
     except ImportError:
         return Lines(what) if not in_notebook else Nothing()
-    return Bar(tqdm(desc=what, unit=" rows", unit_scale=True))
+    try:
+        return Bar(tqdm(desc=what, unit=" rows", unit_scale=True))
+    except (OSError, ValueError):
+        # The terminal cannot be written to.
+        return Nothing()
 
 
 class Bar:
@@ -116,6 +123,14 @@ class Lines(Nothing):
         print(f"{self._what}: {text}", file=sys.stderr)
 
 
+def is_terminal(stream: Any) -> bool:
+    """Returns whether a stream is a terminal. One that is closed, missing or a stand-in is none."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
 def state_of(event: Mapping[str, Any]) -> str | None:
     """Returns a description of an event that is not about finished records; None if it changes nothing."""
     match event["event"]:
@@ -143,6 +158,9 @@ def log(event: Mapping[str, Any]) -> None:
         case "retry" | "split":
             logger.debug("%s; %s", event["reason"], "retrying" if event["event"] == "retry" else "fetching in parts")
         case "waiting":
-            logger.info("waiting %.1f s: %s", event["pause"], event["reason"])
+            level = logging.WARNING if event["pause"] >= LONG_WAIT else logging.INFO
+            logger.log(level, "waiting %.1f s: %s", event["pause"], event["reason"])
+        case "database_busy":
+            logger.warning("waiting up to %.0f s for the database: %s", event["at_most"], event["reason"])
         case _:
             pass

@@ -66,7 +66,7 @@ class Workspace(Runs, Streamer, Statistics):
             account=account,
             project_id=None if project_id is None else str(project_id),
             region=region,
-            path=None if path is None else fspath(path),
+            path=None if path is None else absolute(path),
             base_url=base_url,
         )
         self._set_up(choice, read_only)
@@ -79,7 +79,7 @@ class Workspace(Runs, Streamer, Statistics):
     def open(cls, path: str | PathLike[str], *, read_only: bool = True) -> Self:
         """Opens a database without credentials. What needs them raises `ConfigError`."""
         workspace = cls.__new__(cls)
-        workspace._set_up({"path": fspath(path), "offline": True}, read_only)
+        workspace._set_up({"path": absolute(path), "offline": True}, read_only)
         return workspace
 
     @classmethod
@@ -265,6 +265,13 @@ class Workspace(Runs, Streamer, Statistics):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (type(self), self._choice, self._connection.is_read_only)
+
+
+def absolute(path: str | PathLike[str]) -> str:
+    """Returns a path that means the same file in another working directory."""
+    text = fspath(path)
+    is_relative = isinstance(text, str) and text and not text.startswith("~")
+    return os.path.join(os.getcwd(), text) if is_relative else text
 
 
 def _restored(kind: type[Workspace], choice: dict[str, Any], read_only: bool) -> Workspace:
