@@ -138,7 +138,8 @@ fn list<O: OffsetSizeTrait>(item: &FieldRef, found: &ArrayRef) -> Result<ArrayRe
 fn structs(members: &Fields, found: &StructArray) -> Result<StructArray> {
     let columns = members.iter().zip(found.columns());
     let columns: Vec<ArrayRef> = columns.map(|(member, column)| array(member, column)).collect::<Result<_>>()?;
-    StructArray::try_new_with_length(members_of(members), columns, found.nulls().cloned(), found.len()).map_err(malformed)
+    StructArray::try_new_with_length(members_of(members), columns, found.nulls().cloned(), found.len())
+        .map_err(malformed)
 }
 
 fn replaced(of: &Field, found: &ArrayRef, replacement: &Replacement) -> Result<ArrayRef> {
