@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
+
+from ._session import Connection, without_none
 
 if TYPE_CHECKING:
     import pyarrow
@@ -23,9 +23,6 @@ EVENTS_SQL = (
 )
 
 log = logging.getLogger("mixpanel_data")
-
-# Environment variables belong to the whole process, and sources may run in several threads.
-_environment = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Login:
         """Checks that the parts belong together.
 
         Raises:
-            ValueError: If a part is missing or too much.
+            ValueError: If a part is missing, or two parts exclude each other.
         """
         if (self.username is None) != (self.secret is None):
             raise ValueError("`username` and `secret` must be given together")
@@ -57,47 +54,18 @@ class Login:
         from mixpanel_data import Workspace
 
         self.check()
-        with ExitStack() as stack:
-            with self._in_environment():
-                workspace = stack.enter_context(
-                    Workspace.ephemeral(account=self.account, project_id=self.project_id, region=self.region)
-                )
-                # Also makes sure that the credentials are read while the environment has them.
-                project_id = str(workspace.info().project_id)
-            yield workspace, project_id
+        account, project_id, region = self.account, self.project_id, self.region
+        with Workspace.ephemeral(account=account, project_id=project_id, region=region) as workspace:
+            if self.username is not None:
+                # Only the connection gets the secret: the workspace shows and pickles what it was made from.
+                choice = {**workspace._choice, "username": self.username, "secret": self.secret}
+                workspace._connection = Connection(choice)
+            yield workspace, str(workspace.info().project_id)
 
     def project(self) -> str:
         """Returns the id of the project."""
         with self.workspace() as (_, project_id):
             return project_id
-
-    @contextmanager
-    def _in_environment(self) -> Iterator[None]:
-        """Puts an explicit user name and secret where a workspace looks for them."""
-        values: dict[str, str | None] = {}
-        if self.username is not None:
-            values = {
-                "MP_ACCOUNT": None,
-                "MP_USERNAME": self.username,
-                "MP_SECRET": self.secret,
-                "MP_PROJECT_ID": self.project_id,
-                "MP_REGION": self.region or "us",
-            }
-        with _environment:
-            before = {name: os.environ.get(name) for name in values}
-            try:
-                _set_environment(values)
-                yield
-            finally:
-                _set_environment(before)
-
-
-def _set_environment(values: Mapping[str, str | None]) -> None:
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 @dataclass(frozen=True)
@@ -224,8 +192,3 @@ def batches(workspace: Workspace, sql: str, schema: pyarrow.Schema) -> Iterator[
     for batch in pyarrow.RecordBatchReader.from_stream(workspace.query(sql)):
         if batch.num_rows:
             yield batch.cast(schema)
-
-
-def given(**options: Any) -> dict[str, Any]:
-    """Returns the options that are not None, so that the others keep the defaults of the fetch."""
-    return {name: value for name, value in options.items() if value is not None}

@@ -12,7 +12,7 @@ from ._options import EventStreamOptions, ProfileStreamOptions, RunOptions, chec
 from ._progress import log
 from ._requests import request
 from ._session import Connection, Day, encoded
-from .exceptions import IncompleteError, from_core_error
+from .exceptions import from_core_error
 
 
 class ArrowRecords:
@@ -60,7 +60,6 @@ class Streamer:
                 except _core.CoreError as error:
                     raise from_core_error(error) from None
                 yield from lines
-            check_whole(stream.result())
         finally:
             stream.close()
 
@@ -189,21 +188,3 @@ def event(line: str) -> dict[str, Any]:
     if record["event_time"] is not None:
         record["event_time"] = datetime.fromisoformat(record["event_time"]).replace(tzinfo=timezone.utc)
     return record
-
-
-def check_whole(result: str | None) -> None:
-    """Raises an error if parts of a stream are missing."""
-    found: dict[str, Any] = json.loads(result or "null") or {}
-    pages, ranges = found.get("failed_page_indices"), found.get("failed_date_ranges")
-    if pages:
-        message = missing_parts("page", [str(page) for page in pages])
-        raise IncompleteError(message, details={"failed_page_indices": pages})
-    if ranges:
-        days = [first if first == last else f"{first} to {last}" for first, last in ranges]
-        raise IncompleteError(missing_parts("date range", days), details={"failed_date_ranges": ranges})
-
-
-def missing_parts(kind: str, names: list[str]) -> str:
-    """Returns which parts of a stream are missing, at most ten of them by name."""
-    shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-    return f"{len(names)} {kind}{'' if len(names) == 1 else 's'} could not be fetched: {shown}"

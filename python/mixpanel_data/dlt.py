@@ -19,7 +19,8 @@ from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from mixpanel_data import _sources
-from mixpanel_data._sources import Login, Span, given, parse_day, today_in
+from mixpanel_data._session import without_none
+from mixpanel_data._sources import Login, Span, parse_day, today_in
 
 try:
     import dlt
@@ -117,16 +118,16 @@ def mixpanel_source(
     today = today_in(time_zone)
     if parse_day(from_date, today) > parse_day(to_date, today):
         raise ValueError(f"the first day, {from_date}, is after the last one, {to_date}")
-    private = given(drop_properties=_listed(drop_properties), hash_properties=_listed(hash_properties))
+    private = without_none(drop_properties=_listed(drop_properties), hash_properties=_listed(hash_properties))
     wanted = _Events(
         from_date,
         to_date,
         since,
         time_zone,
         refresh_days,
-        {**private, **given(events=_listed(events), where=where, time_zone=time_zone, dedupe=dedupe)},
+        {**private, **without_none(events=_listed(events), where=where, time_zone=time_zone, dedupe=dedupe)},
     )
-    profile_options = {**private, **given(where=profiles_where, output_properties=_listed(output_properties))}
+    profile_options = {**private, **without_none(where=profiles_where, output_properties=_listed(output_properties))}
     return (
         _resource("events", lambda: _load_events(login, wanted), _EVENT_KEYS),
         _resource(
@@ -278,7 +279,7 @@ def _load_profiles(login: Login, options: dict[str, Any], only_since_last: bool)
         # Profiles that change while they are fetched, and clocks that differ, are why the ranges overlap by a day.
         if only_since_last and state.get("selection") == options:
             since = datetime.fromisoformat(state["began"]) - timedelta(days=1)
-        _sources.fetch_profiles(workspace, {**options, **given(since=since)})
+        _sources.fetch_profiles(workspace, {**options, **without_none(since=since)})
         for table in _tables(workspace, _sources.PROFILES_SQL, _sources.profile_schema()):
             yield _with_project(table, project_id)
     state.update(began=began.isoformat(), selection=options)

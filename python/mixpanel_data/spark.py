@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mixpanel_data import _sources
-from mixpanel_data._sources import Login, Span, given, parse_day, today_in
+from mixpanel_data._session import without_none
+from mixpanel_data._sources import Login, Span, parse_day, today_in
 
 try:
     import pyarrow
@@ -130,7 +131,7 @@ class _Request:
         table = chosen.get("table", "events")
         if table not in _TABLES:
             raise ValueError(f"`table` must be `events` or `profiles`, not `{table}`")
-        fetch = given(
+        fetch = without_none(
             where=chosen.get("where"),
             drop_properties=_names(chosen.get("dropproperties")),
             hash_properties=_names(chosen.get("hashproperties")),
@@ -138,7 +139,7 @@ class _Request:
         logins = _logins(chosen)
         if table == "profiles":
             _refuse(chosen, _ONLY_EVENTS, "profiles")
-            fetch |= given(output_properties=_names(chosen.get("outputproperties")))
+            fetch |= without_none(output_properties=_names(chosen.get("outputproperties")))
             return _Request(table, logins, fetch=fetch)
         _refuse(chosen, {"outputproperties"}, "events")
         return _event_request(chosen, logins, fetch)
@@ -155,7 +156,7 @@ def _event_request(chosen: Mapping[str, str], logins: tuple[Login, ...], fetch: 
     if not text.isdecimal() or not 1 <= int(text) <= 100:
         raise ValueError(f"`chunkDays` must be 1 to 100, not `{text}`")
     events = _names(chosen.get("events"))
-    fetch |= given(time_zone=time_zone, dedupe=chosen.get("dedupe"))
+    fetch |= without_none(time_zone=time_zone, dedupe=chosen.get("dedupe"))
     return _Request(
         "events", logins, first, last, time_zone, int(text), None if events is None else tuple(events), fetch
     )

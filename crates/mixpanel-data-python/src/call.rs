@@ -1,9 +1,11 @@
 //! The operations that return one JSON value and send no request for records.
 
-use mixpanel_data::{CountType, Date, DayRange, Error, ErrorKind, Result, Workspace};
+use mixpanel_data::{CountType, DayRange, Error, ErrorKind, Result, Timestamp, Workspace};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+use crate::request::day;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -74,11 +76,10 @@ fn json(value: impl serde::Serialize) -> Result<Value> {
     serde_json::to_value(value).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
 }
 
+/// Returns the days to describe. Relative ones count back from the current day in UTC, as the days of statistics do.
 fn days(arguments: &Arguments) -> Result<DayRange> {
-    let date = |name: &str, text: Option<&str>| -> Result<Option<Date>> {
-        let wrong = || Error::new(ErrorKind::InvalidInput, format!("{name} is not a date such as 2026-11-01"));
-        text.map(|text| text.parse().map_err(|_| wrong())).transpose()
-    };
+    let now = Timestamp::now().in_tz("UTC").map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+    let date = |name: &str, text: Option<&str>| Ok::<_, Error>(day(name, text)?.map(|day| day.on(now.date())));
     Ok(DayRange {
         from: date("from_date", arguments.from_date.as_deref())?,
         to: date("to_date", arguments.to_date.as_deref())?,

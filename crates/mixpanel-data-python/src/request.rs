@@ -240,7 +240,8 @@ fn duration(name: &str, seconds: Option<f64>) -> Result<Option<Duration>> {
     seconds.map(converted).transpose()
 }
 
-fn day(name: &str, text: Option<&str>) -> Result<Option<Day>> {
+/// Parses a day; `name` is the argument's.
+pub(crate) fn day(name: &str, text: Option<&str>) -> Result<Option<Day>> {
     let parsed = |text: &str| {
         text.parse().map_err(|error: Error| Error::new(ErrorKind::InvalidInput, format!("{name} `{text}`: {error}")))
     };

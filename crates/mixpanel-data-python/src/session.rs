@@ -15,7 +15,7 @@ use crate::call::{call, read};
 use crate::error::{malformed, raised, refused};
 use crate::request::Request;
 use crate::stream::{ArrowItem, ArrowStream, LineStream, Source};
-use crate::work::{FetchStop, advice, fetch, sending, sent, stream_batches, stream_lines};
+use crate::work::{Advised, FetchStop, fetch, sending, sent, stream_batches, stream_lines};
 use crate::worker::{self, Ended, Sent, Stop};
 
 /// A project and a database.
@@ -60,7 +60,7 @@ impl Drop for Entry {
 struct SqlStop(QueryStop);
 
 impl Stop for SqlStop {
-    fn ask(&self) {
+    fn request(&self) {
         self.0.stop();
     }
 }
@@ -69,9 +69,9 @@ impl Stop for SqlStop {
 impl Session {
     /// Finds credentials and the database as `mp` does.
     #[staticmethod]
-    fn open(choice: &str) -> PyResult<Self> {
+    fn open(py: Python<'_>, choice: &str) -> PyResult<Self> {
         let choice: Choice = serde_json::from_str(choice).map_err(|error| malformed(&error))?;
-        let session = session::open(choice).map_err(|error| refused(&error))?;
+        let session = py.detach(|| session::open(choice)).map_err(|error| refused(&error))?;
         Ok(Self { session: Arc::new(session), running: Running::default(), process: std::process::id() })
     }
 
@@ -123,7 +123,8 @@ impl Session {
     fn fetch(&self, py: Python<'_>, name: &str, request: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
         self.check_online()?;
         let request: Request = read(request).map_err(|error| raised(&error))?;
-        let (session, name, table) = (Arc::clone(&self.session), name.to_owned(), request.table().to_owned());
+        let advised = Advised::new(name, &request);
+        let (session, name) = (Arc::clone(&self.session), name.to_owned());
         let stop = Arc::new(FetchStop::default());
         let entry = self.running.begin(stop.clone());
         let of_work = stop.clone();
@@ -135,8 +136,10 @@ impl Session {
         match worker::run(py, &*stop, Some(listener), work)? {
             Ended::Done(result) => result.map(|value| value.to_string()).map_err(|error| raised(&error)),
             Ended::Interrupted(error, result) => {
-                let advice = advice(self.session.workspace(), &table, result.as_ref());
-                error.value(py).call_method1("add_note", (advice,))?;
+                let workspace = self.session.workspace();
+                if let Some(advice) = py.detach(|| advised.advice(workspace, result.as_ref())) {
+                    error.value(py).call_method1("add_note", (advice,))?;
+                }
                 Err(error)
             }
         }
@@ -183,7 +186,7 @@ impl Session {
             let _entry = entry;
             let schema = |schema| sent(sender, ArrowItem::Schema(schema));
             let batch = |batch| sent(sender, ArrowItem::Batch(batch));
-            session.workspace().sql_arrow(&sql, &query_stop, schema, batch).map(|()| "null".to_owned())
+            session.workspace().sql_arrow(&sql, &query_stop, schema, batch)
         })?;
         ArrowStream::new(py, source)
     }
@@ -191,7 +194,7 @@ impl Session {
     /// Stops everything that other threads do with this session.
     fn cancel(&self) {
         let work: Vec<_> = self.running.lock().values().cloned().collect();
-        work.iter().for_each(|stop| stop.ask());
+        work.iter().for_each(|stop| stop.request());
     }
 }
 

@@ -1,4 +1,4 @@
-//! Results that arrive bit by bit: record batches and lines.
+//! Streams of record batches and of JSON lines.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,14 +9,14 @@ use arrow::array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ffi_stream::FFI_ArrowArrayStream;
-use mixpanel_data::Error;
-use pyo3::exceptions::PyRuntimeError;
+use mixpanel_data::{Error, ErrorKind};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyList};
 
 use crate::error::raised;
 use crate::rows::rows;
-use crate::worker::{Stop, spawn};
+use crate::worker::{Stop, call, spawn};
 
 /// Number of items that wait for the reader. With it, memory is bounded.
 const ITEMS_WAITING: usize = 2;
@@ -26,6 +26,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a reader that ends early waits for the work to end.
 const END_GRACE: Duration = Duration::from_secs(1);
 
+const FORKED: &str = "this process was forked while the result was being read; run the query or the stream again in it, or \
+                      use multiprocessing with the start method `spawn`";
+
 const END_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What the working thread sends.
@@ -33,8 +36,7 @@ pub(crate) enum Item<T> {
     Value(T),
     /// An event of a fetch, as JSON.
     Message(String),
-    /// The end, with the result as JSON.
-    End(Result<String, Error>),
+    End(Result<(), Error>),
 }
 
 /// The reading end of a stream. The work ends when this is dropped.
@@ -43,9 +45,16 @@ pub(crate) struct Source<T> {
     thread: JoinHandle<()>,
     stop: Arc<dyn Stop + Send + Sync>,
     listener: Option<Py<PyAny>>,
-    is_over: bool,
-    /// The result of the work, as JSON.
-    result: Option<String>,
+    /// The process that started the thread. A forked one has no copy of the thread.
+    process: u32,
+}
+
+/// What one wait for a stream brings.
+enum Step<T> {
+    Value(T),
+    Message(String),
+    Nothing,
+    End(Result<(), Error>),
 }
 
 impl<T: Send + 'static> Source<T> {
@@ -53,80 +62,76 @@ impl<T: Send + 'static> Source<T> {
     pub(crate) fn start(
         stop: Arc<dyn Stop + Send + Sync>,
         listener: Option<Py<PyAny>>,
-        work: impl FnOnce(&SyncSender<Item<T>>) -> Result<String, Error> + Send + 'static,
+        work: impl FnOnce(&SyncSender<Item<T>>) -> Result<(), Error> + Send + 'static,
     ) -> PyResult<Self> {
         let (sender, receiver) = sync_channel(ITEMS_WAITING);
         let thread = spawn(move || {
             let end = work(&sender);
-            let _nobody_reads = sender.send(Item::End(end));
+            let _reader_is_gone = sender.send(Item::End(end));
         })?;
-        Ok(Self { receiver, thread, stop, listener, is_over: false, result: None })
+        Ok(Self { receiver, thread, stop, listener, process: std::process::id() })
     }
 
-    /// Waits for the next value without the GIL; `None` at the end. A signal's exception stops the work.
-    fn next(&mut self, py: Python<'_>) -> PyResult<Option<T>> {
-        while !self.is_over {
+    /// Waits for the next value without the GIL, and returns it with the source; `None` at the end. A signal's exception
+    /// stops the work.
+    fn next(mut self, py: Python<'_>) -> PyResult<Option<(T, Self)>> {
+        let end = loop {
             if let Err(error) = py.check_signals() {
-                self.end();
-                return Err(error);
+                break Err(error);
             }
-            let receiver = &mut self.receiver;
-            match py.detach(move || receiver.recv_timeout(POLL_INTERVAL)) {
-                Ok(Item::Value(value)) => return Ok(Some(value)),
-                Ok(Item::Message(text)) => {
-                    if let Some(listener) = &self.listener {
-                        listener.call1(py, (text,))?;
+            let this = &mut self;
+            match py.detach(move || this.step()) {
+                Step::Value(value) => return Ok(Some((value, self))),
+                Step::Message(text) => {
+                    let listener = self.listener.as_ref().map(|listener| listener.bind(py));
+                    if let Some(error) = call(py, listener, &text) {
+                        break Err(error);
                     }
                 }
-                Ok(Item::End(end)) => {
-                    self.is_over = true;
-                    self.result = Some(end.map_err(|error| raised(&error))?);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.is_over = true;
-                    return Err(PyRuntimeError::new_err("internal error of mixpanel_data: a thread panicked"));
-                }
+                Step::Nothing => {}
+                Step::End(_) if self.is_forked() => break Err(PyRuntimeError::new_err(FORKED)),
+                Step::End(end) => break end.map(|()| None).map_err(|error| raised(&error)),
             }
-        }
-        Ok(None)
+        };
+        // The work takes a moment to end, in which other threads of Python should run.
+        py.detach(move || drop(self));
+        end
     }
 
-    /// Waits for the next value in a thread that may have no interpreter. `is_interrupted` is asked repeatedly.
-    fn next_blocking(&mut self, is_interrupted: impl Fn() -> bool) -> Option<Result<T, Error>> {
-        while !self.is_over {
-            match self.receiver.recv_timeout(POLL_INTERVAL) {
-                Ok(Item::Value(value)) => return Some(Ok(value)),
-                Err(RecvTimeoutError::Timeout) if is_interrupted() => {
-                    self.end();
-                    return Some(Err(Error::new(mixpanel_data::ErrorKind::Cancelled, "interrupted")));
-                }
-                Ok(Item::Message(_)) | Err(RecvTimeoutError::Timeout) => {}
-                Ok(Item::End(end)) => {
-                    self.is_over = true;
-                    return end.err().map(Err);
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.is_over = true;
-                    let message = "internal error of mixpanel_data: a thread panicked";
-                    return Some(Err(Error::new(mixpanel_data::ErrorKind::Internal, message)));
-                }
+    /// Waits for a moment.
+    fn step(&mut self) -> Step<T> {
+        if self.is_forked() {
+            return Step::End(Err(Error::new(ErrorKind::Internal, FORKED)));
+        }
+        match self.receiver.recv_timeout(POLL_INTERVAL) {
+            Ok(Item::Value(value)) => Step::Value(value),
+            Ok(Item::Message(text)) => Step::Message(text),
+            Ok(Item::End(end)) => Step::End(end),
+            Err(RecvTimeoutError::Timeout) => Step::Nothing,
+            Err(RecvTimeoutError::Disconnected) => {
+                let message = "internal error of mixpanel_data: a thread panicked";
+                Step::End(Err(Error::new(ErrorKind::Internal, message)))
             }
         }
-        None
     }
+}
 
-    fn end(&mut self) {
-        self.is_over = true;
-        self.stop.ask();
+impl<T> Source<T> {
+    fn is_forked(&self) -> bool {
+        self.process != std::process::id()
     }
 }
 
 impl<T> Drop for Source<T> {
     /// Ends the work and waits for its thread, so that the database is closed and the process can be forked afterwards.
     fn drop(&mut self) {
+        let receiver = std::mem::replace(&mut self.receiver, sync_channel(0).1);
+        if self.is_forked() {
+            // The thread, which does not exist here, may have held its lock.
+            return std::mem::forget(receiver);
+        }
         // The thread may wait for the reader.
-        self.receiver = sync_channel(0).1;
+        drop(receiver);
         let begun = Instant::now();
         while !self.thread.is_finished() && begun.elapsed() < END_GRACE {
             self.stop.abandon();
@@ -150,9 +155,9 @@ pub(crate) struct ArrowStream {
 
 impl ArrowStream {
     /// Waits for the schema, which comes first.
-    pub(crate) fn new(py: Python<'_>, mut source: Source<ArrowItem>) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'_>, source: Source<ArrowItem>) -> PyResult<Self> {
         match source.next(py)? {
-            Some(ArrowItem::Schema(schema)) => Ok(Self { schema, source: Mutex::new(Some(source)) }),
+            Some((ArrowItem::Schema(schema), source)) => Ok(Self { schema, source: Mutex::new(Some(source)) }),
             _ => Err(PyRuntimeError::new_err("internal error of mixpanel_data: a result without columns")),
         }
     }
@@ -163,6 +168,13 @@ impl ArrowStream {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Source<ArrowItem>>> {
         self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ArrowStream {
+    fn drop(&mut self) {
+        let source = self.lock().take();
+        let _ended = Python::try_attach(|py| py.detach(move || drop(source)));
     }
 }
 
@@ -178,7 +190,8 @@ impl ArrowStream {
         // The protocol allows a producer to ignore the request.
         drop(requested_schema);
         let made_in = std::thread::current().id();
-        let reader = Reader { schema: Arc::clone(&self.schema), source: self.take()?, made_in };
+        let source = Some(self.take()?);
+        let reader = Reader { schema: Arc::clone(&self.schema), source, made_in, checked: Instant::now() };
         capsule(py, Box::new(reader))
     }
 
@@ -186,7 +199,8 @@ impl ArrowStream {
     fn collect(&self, py: Python<'_>) -> PyResult<Collected> {
         let mut source = self.take()?;
         let mut batches = Vec::new();
-        while let Some(item) = source.next(py)? {
+        while let Some((item, rest)) = source.next(py)? {
+            source = rest;
             if let ArrowItem::Batch(batch) = item {
                 batches.push(batch);
             }
@@ -197,10 +211,9 @@ impl ArrowStream {
     /// Returns the rows of the next batch as tuples; `None` at the end.
     fn rows<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
         // Taken out, because a signal handler may close the stream during the wait.
-        let Some(mut source) = self.lock().take() else { return Ok(None) };
-        let item = source.next(py)?;
-        match item {
-            Some(ArrowItem::Batch(batch)) => {
+        let Some(source) = self.lock().take() else { return Ok(None) };
+        match source.next(py)? {
+            Some((ArrowItem::Batch(batch), source)) => {
                 *self.lock() = Some(source);
                 rows(py, &batch).map(Some)
             }
@@ -248,26 +261,43 @@ fn capsule(py: Python<'_>, reader: Box<dyn RecordBatchReader + Send>) -> PyResul
 /// The batches of a stream for a reader that knows nothing of Python.
 struct Reader {
     schema: SchemaRef,
-    source: Source<ArrowItem>,
+    source: Option<Source<ArrowItem>>,
     made_in: ThreadId,
+    /// When signals were last checked.
+    checked: Instant,
 }
 
 impl Reader {
-    /// Returns whether a signal handler raises an exception, which is then raised again when the reader returns to
-    /// Python: it takes only errors of its own kind from here.
+    /// Returns whether a signal handler raises an exception. The reader takes only errors of its own kind from here, so
+    /// the signal is raised again, for the time when the reader returns to Python; exceptions other than
+    /// `KeyboardInterrupt` cannot be, and are reported as unraisable before the `KeyboardInterrupt`.
     ///
-    /// Asks only in the thread that made the reader: in another one, the wait for the GIL could last forever, because a
-    /// consumer may hold it while its threads read.
-    fn is_interrupted(made_in: ThreadId) -> bool {
-        std::thread::current().id() == made_in
-            && Python::try_attach(|py| {
-                let is_raised = py.check_signals().is_err();
-                if is_raised {
-                    let _ = py.import("_thread").and_then(|module| module.call_method0("interrupt_main"));
-                }
-                is_raised
-            })
-            .unwrap_or(false)
+    /// Checks only in the thread that made the reader: in another one, the wait for the GIL could last forever, because a
+    /// consumer may hold it while its threads read. Checks between batches too, because a fast consumer never waits.
+    fn is_interrupted(&mut self) -> bool {
+        if std::thread::current().id() != self.made_in || self.checked.elapsed() < POLL_INTERVAL {
+            return false;
+        }
+        self.checked = Instant::now();
+        let is_raised = Python::try_attach(|py| {
+            let Err(error) = py.check_signals() else { return false };
+            if !error.is_instance_of::<PyKeyboardInterrupt>(py) {
+                error.write_unraisable(py, None);
+            }
+            let _ = py.import("_thread").and_then(|module| module.call_method0("interrupt_main"));
+            true
+        });
+        is_raised.unwrap_or(false)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let source = self.source.take();
+        // Only there, for the same reason as for signals.
+        if source.is_some() && std::thread::current().id() == self.made_in {
+            let _ended = Python::try_attach(|py| py.detach(move || drop(source)));
+        }
     }
 }
 
@@ -276,11 +306,16 @@ impl Iterator for Reader {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            match self.source.next_blocking(|| Self::is_interrupted(self.made_in))? {
-                Ok(ArrowItem::Batch(batch)) => return Some(Ok(batch)),
-                Ok(ArrowItem::Schema(_)) => {}
-                Err(error) => return Some(Err(ArrowError::ExternalError(Box::new(error)))),
-            }
+            let end = match self.is_interrupted() {
+                true => Err(Error::new(ErrorKind::Cancelled, "interrupted")),
+                false => match self.source.as_mut()?.step() {
+                    Step::Value(ArrowItem::Batch(batch)) => return Some(Ok(batch)),
+                    Step::Value(ArrowItem::Schema(_)) | Step::Message(_) | Step::Nothing => continue,
+                    Step::End(end) => end,
+                },
+            };
+            let _ended = self.source.take();
+            return end.err().map(|error| Err(ArrowError::ExternalError(Box::new(error))));
         }
     }
 }
@@ -293,19 +328,14 @@ impl RecordBatchReader for Reader {
 
 /// Records as JSON texts, several at a time.
 #[pyclass(frozen, module = "mixpanel_data._core")]
-pub(crate) struct LineStream(Mutex<LineSource>);
-
-struct LineSource {
-    source: Option<Source<Vec<String>>>,
-    result: Option<String>,
-}
+pub(crate) struct LineStream(Mutex<Option<Source<Vec<String>>>>);
 
 impl LineStream {
     pub(crate) fn new(source: Source<Vec<String>>) -> Self {
-        Self(Mutex::new(LineSource { source: Some(source), result: None }))
+        Self(Mutex::new(Some(source)))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, LineSource> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Source<Vec<String>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -317,24 +347,17 @@ impl LineStream {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Vec<String>>> {
-        let Some(mut source) = self.lock().source.take() else { return Ok(None) };
-        let lines = source.next(py)?;
-        let mut state = self.lock();
-        match lines {
-            Some(_) => state.source = Some(source),
-            None => state.result = source.result.take(),
-        }
-        Ok(lines)
-    }
-
-    /// Returns the result as JSON after the last record; `None` before.
-    fn result(&self) -> Option<String> {
-        self.lock().result.clone()
+        let Some(source) = self.lock().take() else { return Ok(None) };
+        let next = source.next(py)?;
+        Ok(next.map(|(lines, source)| {
+            *self.lock() = Some(source);
+            lines
+        }))
     }
 
     /// Ends the work.
     fn close(&self, py: Python<'_>) {
-        let source = self.lock().source.take();
+        let source = self.lock().take();
         py.detach(move || drop(source));
     }
 }

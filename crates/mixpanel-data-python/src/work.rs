@@ -5,8 +5,8 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mixpanel_data::{
-    CancellationToken, Error, ErrorKind, EventFetch, EventStreamResult, FetchEvent, ProfileStreamResult, RecordForm,
-    Result, RunKind, UnfinishedRun, Value, Workspace,
+    CancellationToken, Error, ErrorKind, EventFetch, FetchEvent, RecordForm, Result, RunKind, UnfinishedRun, Value,
+    Workspace,
 };
 use mp::session::Session;
 use serde_json::json;
@@ -23,6 +23,9 @@ const RUNTIME_THREADS: usize = 2;
 /// Number of records that a stream hands over at once.
 const LINES_AT_ONCE: usize = 512;
 
+/// Number of missing parts that an error names.
+const NAMES_SHOWN: usize = 10;
+
 /// Stops a fetch: first so that what has arrived is stored, then at once.
 #[derive(Clone, Default)]
 pub(crate) struct FetchStop {
@@ -31,7 +34,7 @@ pub(crate) struct FetchStop {
 }
 
 impl Stop for FetchStop {
-    fn ask(&self) {
+    fn request(&self) {
         self.cancel.cancel();
     }
 
@@ -130,19 +133,37 @@ fn no_run(request: &Request) -> Error {
     Error::new(ErrorKind::RunNotFound, message)
 }
 
-/// Returns what to do after an interrupted fetch.
-pub(crate) fn advice(workspace: &Workspace, table: &str, result: Option<&Result<Value>>) -> String {
-    if let Some(Ok(_)) = result {
-        return "the fetch had already ended, and its table is loaded".to_owned();
+/// A fetch that may be interrupted.
+pub(crate) struct Advised {
+    name: String,
+    table: String,
+    run_id: Option<String>,
+}
+
+impl Advised {
+    pub(crate) fn new(name: &str, request: &Request) -> Self {
+        Self { name: name.to_owned(), table: request.table().to_owned(), run_id: request.run_id.clone() }
     }
-    let run_id = result.and_then(|result| result.as_ref().err()).and_then(|error| error.run_id().map(str::to_owned));
-    let newest = || {
-        let runs = workspace.unfinished_runs().ok()?;
-        runs.into_iter().find(|run| run.table.as_deref() == Some(table)).map(|run| run.run_id)
-    };
-    match run_id.or_else(newest) {
-        Some(run_id) => format!("what has arrived is kept; resume with: ws.resume_fetch(run_id=\"{run_id}\")"),
-        None => "nothing was stored".to_owned(),
+
+    /// Returns what to do after the interrupt, if that is known. Without a result, the fetch was abandoned.
+    pub(crate) fn advice(&self, workspace: &Workspace, result: Option<&Result<Value>>) -> Option<String> {
+        let (is_plan, is_repair) = (self.name.starts_with("plan_"), self.name == "repair_events");
+        let error = match result {
+            _ if is_plan => return None,
+            Some(Ok(_)) if is_repair => return Some("the repair had already ended".to_owned()),
+            Some(Ok(_)) => return Some("the fetch had already ended, and its table is loaded".to_owned()),
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        let of_error = error.and_then(|error| error.run_id().map(str::to_owned));
+        let is_own = |run: &UnfinishedRun| self.table.is_empty() || run.table.as_deref() == Some(&*self.table);
+        let newest = || workspace.unfinished_runs().ok()?.into_iter().find(is_own).map(|run| run.run_id);
+        if let Some(run_id) = of_error.or_else(|| self.run_id.clone()).or_else(newest) {
+            return Some(format!("what has arrived is kept; resume with: ws.resume_fetch(run_id=\"{run_id}\")"));
+        }
+        // What resumes or repairs may have stored something before, and what was abandoned may have ended by now.
+        let is_known = !is_repair && self.name != "resume" && (error.is_some() || !workspace.database().exists());
+        is_known.then(|| "nothing was stored".to_owned())
     }
 }
 
@@ -152,7 +173,7 @@ pub(crate) fn stream_lines(
     request: Request,
     stop: &FetchStop,
     sender: &SyncSender<Item<Vec<String>>>,
-) -> Result<String> {
+) -> Result<()> {
     let form = if request.raw { RecordForm::Raw } else { RecordForm::Row };
     if request.raw {
         session.check_raw().map_err(|error| Error::new(ErrorKind::InvalidInput, error.message))?;
@@ -174,16 +195,18 @@ pub(crate) fn stream_lines(
     let result = match name {
         "events" => {
             let fetch = request.events(session, token, send)?;
-            stop.run(workspace.stream_events(fetch, form, sink)).map(|result| missing_days(&result))
+            stop.run(workspace.stream_events(fetch, form, sink))
+                .and_then(|result| check_ranges(&result.failed_date_ranges))
         }
         _ => {
             let fetch = request.profiles(session, token, send)?;
-            stop.run(workspace.stream_profiles(fetch, form, sink)).map(|result| missing_pages(&result))
+            stop.run(workspace.stream_profiles(fetch, form, sink))
+                .and_then(|result| check_pages(&result.failed_page_indices))
         }
     };
     let rest = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
     if !rest.is_empty() {
-        let _nobody_reads = sent(sender, rest);
+        let _reader_is_gone = sent(sender, rest);
     }
     result
 }
@@ -194,7 +217,7 @@ pub(crate) fn stream_batches(
     request: Request,
     stop: &FetchStop,
     sender: &SyncSender<Item<ArrowItem>>,
-) -> Result<String> {
+) -> Result<()> {
     let messages = sender.clone();
     let send = sending(move |text| drop(messages.send(Item::Message(text))));
     let (token, records) = (stop.cancel.clone(), sender.clone());
@@ -202,48 +225,42 @@ pub(crate) fn stream_batches(
     let sink = move |batch| sent(&records, ArrowItem::Batch(batch));
     // The schema comes when the arguments are known to be right.
     let begin = |schema| {
-        let _nobody_reads = sent(sender, ArrowItem::Schema(schema));
+        let _reader_is_gone = sent(sender, ArrowItem::Schema(schema));
     };
     match name {
         "events" => {
             let fetch = request.events(session, token, send)?;
             begin(Workspace::event_schema());
             let result = stop.run(workspace.stream_events_arrow(fetch, sink))?;
-            check_ranges(&result.failed_date_ranges)?;
-            Ok(missing_days(&result))
+            check_ranges(&result.failed_date_ranges)
         }
         _ => {
             let fetch = request.profiles(session, token, send)?;
             begin(Workspace::profile_schema());
             let result = stop.run(workspace.stream_profiles_arrow(fetch, sink))?;
-            check_pages(&result.failed_page_indices)?;
-            Ok(missing_pages(&result))
+            check_pages(&result.failed_page_indices)
         }
     }
 }
 
-/// Returns the number of records of a stream, and which date ranges are missing.
-fn missing_days(result: &EventStreamResult) -> String {
-    json!({ "rows": result.rows, "failed_date_ranges": result.failed_date_ranges }).to_string()
-}
-
-fn missing_pages(result: &ProfileStreamResult) -> String {
-    json!({ "rows": result.rows, "failed_page_indices": result.failed_page_indices }).to_string()
-}
-
-/// Checks that no page is missing. Readers of record batches cannot ask for it afterwards.
+/// Checks that no page is missing. Readers cannot query the result afterwards.
 fn check_pages(failed: &[u32]) -> Result<()> {
-    match failed {
-        [] => Ok(()),
-        [first, ..] => {
-            let message = format!("{} pages could not be fetched, the first of them {first}", failed.len());
-            Err(Error::new(ErrorKind::Incomplete, message).with_detail("failed_page_indices", failed.to_vec()))
-        }
-    }
+    let names = failed.iter().map(ToString::to_string).collect();
+    check_parts("page", names, "failed_page_indices", json!(failed))
 }
 
 fn check_ranges(failed: &[(String, String)]) -> Result<()> {
-    let Some((from, to)) = failed.first() else { return Ok(()) };
-    let message = format!("{} date ranges could not be fetched, the first of them {from} to {to}", failed.len());
-    Err(Error::new(ErrorKind::Incomplete, message).with_detail("failed_date_ranges", json!(failed)))
+    let name = |(from, to): &(String, String)| if from == to { from.clone() } else { format!("{from} to {to}") };
+    check_parts("date range", failed.iter().map(name).collect(), "failed_date_ranges", json!(failed))
+}
+
+fn check_parts(kind: &str, names: Vec<String>, detail: &'static str, failed: Value) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let (plural, rest) =
+        (if names.len() == 1 { "" } else { "s" }, if names.len() > NAMES_SHOWN { ", ..." } else { "" });
+    let shown = names[..names.len().min(NAMES_SHOWN)].join(", ");
+    let message = format!("{} {kind}{plural} could not be fetched: {shown}{rest}", names.len());
+    Err(Error::new(ErrorKind::Incomplete, message).with_detail(detail, failed))
 }

@@ -22,12 +22,12 @@ const ABANDON_GRACE: Duration = Duration::from_millis(250);
 
 /// Stops work that another thread does. The methods are called repeatedly until it has ended.
 pub(crate) trait Stop {
-    /// Asks the work to end.
-    fn ask(&self);
+    /// Requests that the work ends.
+    fn request(&self);
 
     /// Makes the work end without finishing what it has begun.
     fn abandon(&self) {
-        self.ask();
+        self.request();
     }
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn run<T: Send + 'static>(
     let (sender, mut receiver) = channel();
     let thread = spawn(move || {
         let done = work(sender.clone());
-        let _nobody_waits = sender.send(Sent::Done(done));
+        let _caller_is_gone = sender.send(Sent::Done(done));
     })?;
     loop {
         if let Err(error) = py.check_signals() {
@@ -94,7 +94,7 @@ fn receive<T: Send>(
 
 /// Calls the listener. An ordinary exception is reported as unraisable and does not affect the work; others, such as
 /// `KeyboardInterrupt`, are returned.
-fn call(py: Python<'_>, listener: Option<&Bound<'_, PyAny>>, text: &str) -> Option<PyErr> {
+pub(crate) fn call(py: Python<'_>, listener: Option<&Bound<'_, PyAny>>, text: &str) -> Option<PyErr> {
     let listener = listener?;
     let error = listener.call1((text,)).err()?;
     if !error.is_instance_of::<PyException>(py) {
@@ -110,7 +110,7 @@ fn stopped<T: Send>(py: Python<'_>, stop: &dyn Stop, receiver: &mut Receiver<Sen
     loop {
         let elapsed = begun.elapsed();
         if elapsed < STOP_GRACE {
-            stop.ask();
+            stop.request();
         } else if elapsed < STOP_GRACE + ABANDON_GRACE {
             stop.abandon();
         } else {

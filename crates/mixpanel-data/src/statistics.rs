@@ -36,10 +36,10 @@ pub struct EventStats {
     pub count: u64,
     /// Number of users who have it.
     pub unique_users: u64,
-    /// Time of the first one, in UTC, ISO 8601.
-    pub first_seen: String,
-    /// Time of the last one, in UTC, ISO 8601.
-    pub last_seen: String,
+    /// Time of the first one, in UTC, ISO 8601; `None` if no row has a time.
+    pub first_seen: Option<String>,
+    /// Time of the last one, in UTC, ISO 8601; `None` if no row has a time.
+    pub last_seen: Option<String>,
     /// Percentage of all events, rounded to two decimals.
     pub pct_of_total: f64,
 }

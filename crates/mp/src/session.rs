@@ -11,10 +11,11 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use mixpanel_data::{Credentials, HashKey, Region, Secret, Workspace};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::account_values;
 use crate::cli::ConfiguredRules;
+use crate::credential_text::secret_from;
 use crate::defaults::Defaults;
 use crate::env::Environment;
 use crate::failure::{Exit, Label};
@@ -38,6 +39,12 @@ pub struct Choice {
     pub project_id: Option<String>,
     /// The region to use instead of the account's: `us`, `eu` or `in`.
     pub region: Option<String>,
+    /// The user name of a service account to use instead of a stored one. Requires `secret` and `project_id`; the region
+    /// defaults to `us`.
+    pub username: Option<String>,
+    /// The secret of that service account.
+    #[serde(deserialize_with = "secret")]
+    pub secret: Option<Secret>,
     /// The database file, like `--db`.
     pub path: Option<PathBuf>,
     /// The loopback address to send requests to, like `--base-url`.
@@ -46,6 +53,10 @@ pub struct Choice {
     pub offline: bool,
     /// The accounts file, like MP_CONFIG_PATH.
     pub config_path: Option<PathBuf>,
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
 }
 
 /// A project and a database, with the settings that concern them.
@@ -83,6 +94,13 @@ fn open_in(environment: Environment, choice: Choice) -> Result<Session, SessionE
     let region = check(&choice, &environment)?;
     environment.check()?;
     let mut environment = environment;
+    if choice.username.is_some() {
+        environment.account = None;
+        environment.username.clone_from(&choice.username);
+        environment.secret.clone_from(&choice.secret);
+        environment.project_id.clone_from(&choice.project_id);
+        environment.region.clone_from(&choice.region);
+    }
     environment.config_path = choice.config_path.clone().or(environment.config_path);
     let messages = Messages::default();
     let output = Output::collecting(&environment, &messages);
@@ -140,7 +158,26 @@ fn check(choice: &Choice, environment: &Environment) -> Result<Option<Region>, S
         let checked = Workspace::open(PathBuf::new()).with_base_url(base_url);
         checked.map_err(|error| SessionError::invalid(format!("cannot use `base_url`: {error}")))?;
     }
+    check_service_account(choice)?;
     choice.region.as_deref().map(account_values::region).transpose().map_err(SessionError::invalid)
+}
+
+/// Checks that a service account that is given directly is complete.
+fn check_service_account(choice: &Choice) -> Result<(), SessionError> {
+    let (username, secret) = match (&choice.username, &choice.secret) {
+        (None, None) => return Ok(()),
+        (Some(username), Some(secret)) => (username, secret),
+        _ => return Err(SessionError::invalid("give both `username` and `secret`, or neither")),
+    };
+    if choice.account.is_some() {
+        return Err(SessionError::invalid("give either `account`, or `username` and `secret`"));
+    }
+    if choice.project_id.is_none() {
+        return Err(SessionError::invalid("`username` and `secret` require a project"));
+    }
+    account_values::username(username).map_err(SessionError::invalid)?;
+    secret_from("`secret`", secret.expose().as_bytes()).map_err(SessionError::invalid_because)?;
+    Ok(())
 }
 
 /// Returns the credentials, or why there are none although the environment and the config file are valid.

@@ -27,7 +27,7 @@ class EventStats(Record):
         event_name: Its name.
         count: Number of rows.
         unique_users: Number of users who have it.
-        first_seen: Time of the first one, in UTC, without a time zone, as in the table.
+        first_seen: Time of the first one, in UTC, without a time zone, as in the table; `None` if no row has a time.
         last_seen: Time of the last one, likewise.
         pct_of_total: Percentage of all events.
     """
@@ -35,8 +35,8 @@ class EventStats(Record):
     event_name: str
     count: int
     unique_users: int
-    first_seen: datetime
-    last_seen: datetime
+    first_seen: datetime | None
+    last_seen: datetime | None
     pct_of_total: float
 
     _readers: ClassVar[Mapping[str, Reader]] = {"first_seen": moment, "last_seen": moment}

@@ -5,10 +5,12 @@
 //! | HUGEINT, UHUGEINT | Decimal128(38, 0), as DuckDB's own clients return it; larger values are an error |
 //! | BOOLEAN | Boolean |
 //! | JSON, UUID, BIT, BIGNUM, TIMETZ | Utf8 |
+//! | members of a struct without names, as of `row(1, 2)` | members named `1`, `2`, ... with metadata |
 //!
 //! The other types are native Arrow types. Members of lists, structs and maps are replaced as well, those of unions are
 //! not.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -23,6 +25,9 @@ use crate::sql_value::SqlValue;
 
 /// Digits of the widest decimal type of Arrow's 128-bit decimals.
 const DIGITS_MAX: u8 = 38;
+
+/// The metadata that tells a member whose name is only its number.
+const UNNAMED_MEMBER: &str = "duckdb.unnamed";
 
 /// What a type is replaced by.
 enum Replacement {
@@ -78,12 +83,25 @@ fn field(of: &FieldRef) -> FieldRef {
             DataType::List(item) => DataType::List(field(item)),
             DataType::LargeList(item) => DataType::LargeList(field(item)),
             DataType::FixedSizeList(item, size) => DataType::FixedSizeList(field(item), *size),
-            DataType::Struct(members) => DataType::Struct(members.iter().map(field).collect()),
+            DataType::Struct(members) => DataType::Struct(members_of(members)),
             DataType::Map(entries, sorted) => DataType::Map(field(entries), *sorted),
             kind => kind.clone(),
         },
     };
     Arc::new(Field::new(of.name(), kind, of.is_nullable()))
+}
+
+/// Returns the members of a struct. Without names, they are numbered as in DuckDB's `struct_extract`: other programs keep
+/// only one of several members of the same name.
+fn members_of(members: &Fields) -> Fields {
+    let numbered = |(index, member): (usize, &FieldRef)| {
+        let mark = HashMap::from([(UNNAMED_MEMBER.to_owned(), String::new())]);
+        Arc::new(field(member).as_ref().clone().with_name((index + 1).to_string()).with_metadata(mark))
+    };
+    if members.iter().all(|member| member.name().is_empty()) {
+        return members.iter().enumerate().map(numbered).collect();
+    }
+    members.iter().map(field).collect()
 }
 
 fn array(of: &FieldRef, found: &ArrayRef) -> Result<ArrayRef> {
@@ -120,8 +138,8 @@ fn list<O: OffsetSizeTrait>(item: &FieldRef, found: &ArrayRef) -> Result<ArrayRe
 fn structs(members: &Fields, found: &StructArray) -> Result<StructArray> {
     let columns = members.iter().zip(found.columns());
     let columns: Vec<ArrayRef> = columns.map(|(member, column)| array(member, column)).collect::<Result<_>>()?;
-    let members: Fields = members.iter().map(field).collect();
-    StructArray::try_new_with_length(members, columns, found.nulls().cloned(), found.len()).map_err(malformed)
+    StructArray::try_new_with_length(members_of(members), columns, found.nulls().cloned(), found.len())
+        .map_err(malformed)
 }
 
 fn replaced(of: &Field, found: &ArrayRef, replacement: &Replacement) -> Result<ArrayRef> {

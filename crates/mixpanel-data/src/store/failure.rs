@@ -150,6 +150,11 @@ pub(crate) fn query(path: &Path, sql: &str, error: &duckdb::Error) -> Error {
     let text = match error {
         duckdb::Error::InvalidParameterCount(..) => "query parameters (`?` or `$1`) are not supported".to_owned(),
         duckdb::Error::NulError(_) => "the query contains a NUL character".to_owned(),
+        // The crate that reads results cannot decode it, and says so without the name of the SQL type.
+        duckdb::Error::FromSqlConversionFailure(_, duckdb::types::Type::Variant, _) => {
+            "the result has a column of the type VARIANT, which cannot be read; cast it to VARCHAR or another type"
+                .to_owned()
+        }
         other => cleaned(&other.to_string()),
     };
     // A query can fail with arbitrary text, but not with these classes of error.

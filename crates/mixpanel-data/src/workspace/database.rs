@@ -68,8 +68,9 @@ impl Workspace {
     /// at a time, unless DuckDB needs all of them, as for a sort.
     ///
     /// A JSON column holds the stored text. Types without a counterpart in Arrow are replaced: HUGEINT becomes
-    /// Decimal128(38, 0); UUID, BIT, BIGNUM and TIMETZ become text. If there are several statements, all are run and
-    /// only the last one returns rows. A single statement can spill, see
+    /// Decimal128(38, 0); UUID, BIT, BIGNUM and TIMETZ become text. Members of a struct without names, such as
+    /// `row(1, 2)`, are named `1`, `2` and so on, with the metadata `duckdb.unnamed`. If there are several statements, all
+    /// are run and only the last one returns rows. A single statement can spill, see
     /// [`with_spill_directory`](Self::with_spill_directory). Blocks the thread.
     ///
     /// # Errors

@@ -117,13 +117,13 @@ impl AccountStore {
     /// # Errors
     /// `INVALID_INPUT` for a wrong value; `ACCOUNT_EXISTS`; `CONFIG_ERROR` if the file cannot be used.
     pub fn add(&self, account: NewAccount) -> Result<AccountInfo, SessionError> {
-        let NewAccount { name, username: user, secret, project_id, region: place } = account;
+        let NewAccount { name, username: user, secret, project_id, region: region_text } = account;
         let name = account_name(&name).map_err(SessionError::invalid)?;
         let credentials = Credentials {
             username: username(&user).map_err(SessionError::invalid)?,
             secret: secret_from("`secret`", secret.expose().as_bytes()).map_err(SessionError::invalid_because)?,
             project_id: project(&project_id).map_err(SessionError::invalid)?,
-            region: region(&place).map_err(SessionError::invalid)?,
+            region: region(&region_text).map_err(SessionError::invalid)?,
         };
         self.change(
             |accounts| accounts.check_is_new(&name),

@@ -296,6 +296,44 @@ fn a_choice_has_no_unknown_fields_and_a_session_can_be_shared() {
     assert!(serde_json::from_value::<Choice>(json!({ "account": null, "path": "x.db" })).is_ok());
 }
 
+#[test]
+fn a_service_account_that_is_given_replaces_every_other_one() {
+    let home = Home::new(ACCOUNTS);
+    let environment = |environment: &mut Environment| {
+        complete(environment);
+        environment.account = Some("one".to_owned());
+        environment.region = Some("in".to_owned());
+    };
+    let given = json!({ "username": "user.given", "secret": SECRET, "project_id": "777" });
+    let with = |name: &str, value: Value| {
+        let mut choice = given.clone();
+        choice[name] = value;
+        choice
+    };
+    for (choice, region) in [(given.clone(), "us"), (with("region", json!("EU")), "eu")] {
+        for change in [unchanged, environment] {
+            let session = home.open(change, choice.clone()).expect("a session");
+            let credentials = session.credentials().expect("credentials");
+            assert!(credentials.username == "user.given" && credentials.secret.expose() == SECRET);
+            assert_eq!((session.account(), session.project_id(), session.region()), (None, Some("777"), Some(region)));
+            assert!(session.notes().is_empty() && session.path() == home.path(".mp/data/777.db"));
+        }
+    }
+    let wrong = [
+        ("secret", json!(null), "both"),
+        ("secret", json!(""), "the secret is empty"),
+        ("username", json!(null), "both"),
+        ("username", json!("a:b"), "user name"),
+        ("project_id", json!(null), "project"),
+        ("account", json!("one"), "either"),
+        ("region", json!("mars"), "mars"),
+    ];
+    for (name, value, expected) in wrong {
+        let error = home.open(environment, with(name, value)).expect_err(name);
+        assert!(error.code == INVALID_INPUT && error.message.contains(expected), "{name}: {error:?}");
+    }
+}
+
 fn account(name: &str) -> NewAccount {
     let text = |text: &str| text.to_owned();
     NewAccount {

@@ -49,7 +49,8 @@ pub(crate) fn column_stats(path: &Path, name: &str, column: &str, top_n: u32) ->
     let table = table(path, name, &[])?;
     let expression = expression(path, &table, column)?;
     let source = format!("(SELECT ({expression}) AS v FROM {})", table.quoted());
-    let sql = format!("SELECT system.main.any_value(system.main.typeof(v)) FROM {source}");
+    // The type of a subquery is known even if it has no rows.
+    let sql = format!("SELECT system.main.typeof((SELECT v FROM {source} LIMIT 1))");
     let dtype = text(first(rows(path, &sql)?.rows).first());
     let dtype = dtype.unwrap_or_else(|| "NULL".to_owned());
     let moments = match dtype.as_str() {

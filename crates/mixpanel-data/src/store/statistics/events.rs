@@ -30,8 +30,8 @@ pub(crate) fn event_breakdown(path: &Path, name: &str) -> Result<EventBreakdownR
             event_name: text(row.first()).unwrap_or_default(),
             count: number(row.get(1)),
             unique_users: number(row.get(2)),
-            first_seen: text(row.get(3)).unwrap_or_default(),
-            last_seen: text(row.get(4)).unwrap_or_default(),
+            first_seen: text(row.get(3)),
+            last_seen: text(row.get(4)),
             pct_of_total: percent(number(row.get(1)), total_events),
         })
         .collect();
