@@ -23,9 +23,9 @@ FEW = ("--profiles", "120", "--events", "per-day=200 duplicates=0.05 conflicts=0
 class Destination:
     """A pipeline into a DuckDB file."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.file = folder / "destination" / "warehouse.duckdb"
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.file = directory / "destination" / "warehouse.duckdb"
         self.file.parent.mkdir()
 
     def pipeline(self) -> Any:
@@ -33,7 +33,7 @@ class Destination:
             "mixpanel_test",
             destination=dlt.destinations.duckdb(str(self.file)),
             dataset_name="mixpanel",
-            pipelines_dir=str(self.folder / "pipelines"),
+            pipelines_dir=str(self.directory / "pipelines"),
         )
 
     def run(self, *resources: str, **arguments: Any) -> dict[str, int]:
@@ -86,7 +86,7 @@ def test_a_second_run_changes_nothing_and_the_state_is_kept_in_the_destination(
     assert len(router.exports()) == 9
 
     # As on a machine that runs the pipeline for the first time.
-    shutil.rmtree(destination.folder / "pipelines")
+    shutil.rmtree(destination.directory / "pipelines")
     sent = destination.run(from_date="8d")
     assert destination.events() == expected
     assert destination.profiles() == simulator.profiles()
@@ -244,19 +244,19 @@ def test_credentials_come_from_the_secrets_of_dlt(
     # Variables that other programs set, and that dlt would take for arguments of the same name.
     monkeypatch.setenv("REGION", "eu-west-1")
     monkeypatch.setenv("USERNAME", "somebody")
-    settings = destination.folder / ".dlt"
+    settings = destination.directory / ".dlt"
     settings.mkdir()
     (settings / "config.toml").write_text('[sources.mixpanel]\nfrom_date = "today"\nproject_id = 1002\n')
     (settings / "secrets.toml").write_text('[sources.mixpanel]\nusername = "simulator"\nsecret = "simulator-secret"\n')
     script = "import sys; sys.path[:0] = eval(sys.argv[1]); import dlt; from mixpanel_data.dlt import mixpanel_source; "
     script += "dlt.pipeline('p', destination=dlt.destinations.duckdb('x.db'), pipelines_dir='p').run(mixpanel_source())"
     words = [sys.executable, "-c", script, repr(sys.path)]
-    subprocess.run(words, cwd=destination.folder, check=True)
+    subprocess.run(words, cwd=destination.directory, check=True)
     assert {asked.project for asked in router.requests} == {"1002"}
 
     # The configured project is not that of an account that is named.
     words[2] = script.replace("mixpanel_source()", "mixpanel_source(account='first')").replace("x.db", "y.db")
-    subprocess.run(words, cwd=destination.folder, check=True)
+    subprocess.run(words, cwd=destination.directory, check=True)
     assert {asked.project for asked in router.requests} == {"1001", "1002"}
 
 

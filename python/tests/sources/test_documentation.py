@@ -27,16 +27,16 @@ def blocks(section: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", found[0], flags=re.MULTILINE | re.DOTALL)
 
 
-def run(code: str, folder: Path) -> str:
+def run(code: str, directory: Path) -> str:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYSPARK_PYTHON": sys.executable,
         "RUNTIME__DLTHUB_TELEMETRY": "false",
-        "DLT_DATA_DIR": str(folder / "dlt"),
+        "DLT_DATA_DIR": str(directory / "dlt"),
     }
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", code], cwd=directory, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

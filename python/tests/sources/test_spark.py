@@ -39,10 +39,10 @@ def engine(request: pytest.FixtureRequest) -> str:
 class Read:
     """What an engine read."""
 
-    def __init__(self, engine: str, folder: Path, condition: str = "", **options: str) -> None:
+    def __init__(self, engine: str, directory: Path, condition: str = "", **options: str) -> None:
         import pyarrow.parquet
 
-        file = folder / "read.parquet"
+        file = directory / "read.parquet"
         script = Path(__file__).with_name("read_with_spark.py")
         environment = {
             **os.environ,
@@ -51,7 +51,7 @@ class Read:
         }
         words = [sys.executable, str(script), engine, json.dumps(options), condition, str(file)]
         # In the sources, Spark's workers would import the package without its native module.
-        done = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(words, env=environment, cwd=directory, capture_output=True, text=True, timeout=300)
         self.plans = done.stdout
         assert done.returncode == 0, done.stdout + done.stderr
         self.table = pyarrow.parquet.read_table(file)
