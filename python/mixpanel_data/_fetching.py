@@ -15,7 +15,7 @@ from ._options import (
     RunOptions,
     check_names,
 )
-from ._progress import display, log
+from ._progress import display, log, warn_of_rejects
 from ._requests import EventResult, ProfileResult, if_exists_of, request
 from ._session import Connection, Day, day
 from .types import (
@@ -57,10 +57,13 @@ class Fetcher:
                 on_batch(BatchProgress._from_json(event))
 
         try:
-            return self._connection.fetch(name, arguments, listen)
+            result = self._connection.fetch(name, arguments, listen)
         finally:
             with suppress(OSError, ValueError):
                 shown.close()
+        for each in result.get("results", [result]):
+            warn_of_rejects(each)
+        return result
 
     @overload
     def fetch_profiles(

@@ -164,3 +164,10 @@ def log(event: Mapping[str, Any]) -> None:
             logger.warning("waiting up to %.0f s for the database: %s", event["at_most"], event["reason"])
         case _:
             pass
+
+
+def warn_of_rejects(result: Mapping[str, Any]) -> None:
+    """Logs a warning if records of a fetch are not in its table."""
+    if rejected := result.get("rejected"):
+        records = "1 record was" if rejected == 1 else f"{rejected:,} records were"
+        logger.warning("%s rejected; see the table _rejects, run_id %s", records, result.get("run_id"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol, Self, cast
 
 from . import _core
+from ._progress import log
 from ._results.record import Record
 from .exceptions import InvalidInputError, from_core_error
 
@@ -226,9 +227,13 @@ class ConfigManager:
         if self._config_path is not None:
             given["config_path"] = str(self._config_path)
         try:
-            return json.loads(_core.accounts(operation, json.dumps(given)))
+            found = json.loads(_core.accounts(operation, json.dumps(given)))
         except _core.CoreError as error:
             raise from_core_error(error) from None
+        for kind in ("note", "warning"):
+            for message in found[f"{kind}s"]:
+                log({"event": kind, "message": message})
+        return found["value"]
 
 
 __all__ = ["AccountInfo", "ConfigManager", "Credentials", "Region", "SecretStr"]

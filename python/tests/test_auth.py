@@ -8,7 +8,7 @@ import json
 import logging
 import pickle
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ class FakeCore:
         self.calls.append((name, json.loads(arguments)))
         if self.error is not None:
             raise self.CoreError(json.dumps(self.error))
-        return json.dumps(self.result)
+        return json.dumps({"value": self.result, "notes": [], "warnings": []})
 
 
 @pytest.fixture
@@ -227,3 +227,16 @@ def test_the_accounts_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("MP_CONFIG_PATH", str(path))
     assert ConfigManager().config_path == path
     assert ConfigManager().get_account("first") == manager.get_account("first")
+
+
+def test_a_readable_accounts_file_is_logged(isolated: Path, caplog: pytest.LogCaptureFixture) -> None:
+    manager = ConfigManager()
+    manager.add_account("one", "user", "secret", "1", "us")
+    manager.config_path.chmod(0o644)
+    calls: list[Callable[[], object]] = [
+        manager.list_accounts, manager.resolve_credentials, lambda: manager.get_account("one"),
+    ]  # fmt: skip
+    for call in calls:
+        caplog.clear()
+        call()
+        assert any(str(manager.config_path) in record.getMessage() for record in caplog.records), call

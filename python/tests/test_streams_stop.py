@@ -75,7 +75,9 @@ def test_a_half_read_result_ends_in_a_forked_process(ws: mp.Workspace, before: s
     assert (status, rows) == ("status 0", "10000000"), done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("call", ["ws.resume_fetch()", "ws.resume_fetch(run_id={run_id!r})", "ws.resume_fetch('profiles')"])
+@pytest.mark.parametrize(
+    "call", ["ws.resume_fetch()", "ws.resume_fetch(run_id={run_id!r})", "ws.resume_fetch('profiles')"]
+)
 @pytest.mark.parametrize("interrupts", [1, 2])
 def test_an_interrupted_resume_names_the_run_that_keeps_its_pages(
     simulate: Simulate, tmp_path: Path, call: str, interrupts: int

@@ -77,22 +77,22 @@ impl Wanted {
 const BUILD: [&str; 7] = ["build", "--workspace", "--lib", "--bin", "mp", "--test", "python_sources"];
 
 /// Builds the module, and runs the tests and type checks of the package.
-pub(crate) fn python(cargo: &Cargo<'_>, places: &Paths, wanted: &Wanted) -> Result<ExitCode, Failure> {
+pub(crate) fn python(cargo: &Cargo<'_>, paths: &Paths, wanted: &Wanted) -> Result<ExitCode, Failure> {
     let interpreter = find()?;
     let requirements = wanted.requirements.as_deref().unwrap_or(REQUIREMENTS.as_ref());
-    let environment = Environment::ready(places, &interpreter, requirements)?;
+    let environment = Environment::ready(paths, &interpreter, requirements)?;
     let mut build = cargo.building(&BUILD);
     let status = build.args(KILL_POINTS).status().map_err(|error| cannot_run(&error))?;
     if !status.success() {
         return Ok(exit_code(status));
     }
-    let package = package::assemble(places)?;
+    let package = package::assemble(paths)?;
     eprintln!("python: PYTHONPATH={} {}", package.display(), environment.program("python").display());
     if wanted.command {
-        let script = package::script(places, &environment, &package)?;
+        let script = package::script(paths, &environment, &package)?;
         return run_all("python", vec![Step::run("command", command_tests(cargo, &script))]);
     }
-    let task = Package { environment: &environment, path: &package, places };
+    let task = Package { environment: &environment, path: &package, paths };
     let mut steps = vec![Step::run("tests", task.pytest(&wanted.pytest_args)?)];
     if !wanted.is_partial() {
         steps.push(Step::run("types", task.command(&["-m", "mypy"])));
@@ -116,7 +116,7 @@ fn command_tests(cargo: &Cargo<'_>, program: &Path) -> Command {
 struct Package<'a> {
     environment: &'a Environment,
     path: &'a Path,
-    places: &'a Paths,
+    paths: &'a Paths,
 }
 
 impl Package<'_> {
@@ -124,18 +124,18 @@ impl Package<'_> {
     fn command(&self, args: &[&str]) -> Command {
         // With `-P`, the sources in the working directory do not hide the package.
         let mut command = self.environment.python(["-P"]);
-        command.args(args).current_dir(self.places.root.join("python")).env("PYTHONPATH", self.path);
-        command.env("MYPY_CACHE_DIR", clone_directory(self.places).join("mypy"));
+        command.args(args).current_dir(self.paths.root.join("python")).env("PYTHONPATH", self.path);
+        command.env("MYPY_CACHE_DIR", clone_directory(self.paths).join("mypy"));
         forget_settings(&mut command);
         command
     }
 
     /// Returns the command for the tests, which find `mp` in PATH.
     fn pytest(&self, args: &[OsString]) -> Result<Command, Failure> {
-        let cache = clone_directory(self.places).join("pytest");
+        let cache = clone_directory(self.paths).join("pytest");
         let mut command = self.command(&["-m", "pytest", "-q", "-o"]);
         command.arg(format!("cache_dir={}", cache.display()));
-        let own = [self.places.target.join("debug")];
+        let own = [self.paths.target.join("debug")];
         let rest = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(own.into_iter().chain(std::env::split_paths(&rest)))
             .map_err(|error| Failure::new(format!("the target directory cannot be added to PATH: {error}")))?;

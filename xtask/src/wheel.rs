@@ -30,18 +30,18 @@ pub(crate) enum WheelEngine {
 }
 
 /// Builds the wheel into `target/wheels`, and checks it.
-pub(crate) fn wheel(cargo: &Cargo<'_>, places: &Paths, engine: WheelEngine) -> Result<ExitCode, Failure> {
+pub(crate) fn wheel(cargo: &Cargo<'_>, paths: &Paths, engine: WheelEngine) -> Result<ExitCode, Failure> {
     let interpreter = find()?;
-    let environment = Environment::ready(places, &interpreter, REQUIREMENTS)?;
-    let work_dir = WorkDir::enter(places, "wheel")?;
+    let environment = Environment::ready(paths, &interpreter, REQUIREMENTS)?;
+    let work_dir = WorkDir::enter(paths, "wheel")?;
     let task = Wheel { cargo, environment: &environment, interpreter: &interpreter, directory: &work_dir.path, engine };
-    let built = task.build(places)?;
+    let built = task.build(paths)?;
     let module = contents::unpack(&environment, &built, &work_dir.path.join("contents"))?;
     contents::check_exports(&module)?;
     task.audit(&built)?;
     let installed = task.install(&built)?;
     let import = import_time(&installed)?;
-    let path = keep(&built, &places.target.join("wheels"))?;
+    let path = keep(&built, &paths.target.join("wheels"))?;
     let size = |path: &Path| fs::metadata(path).map_or(0, |found| found.len()) as f64 / 1e6;
     eprintln!(
         "wheel: {:.1} MB, {:.1} MB of it unpacked in the module, which exports only {}; import {} ms more than Python alone",
@@ -71,11 +71,11 @@ struct Wheel<'a> {
 
 impl Wheel<'_> {
     /// Builds the wheel, and returns its path.
-    fn build(&self, places: &Paths) -> Result<PathBuf, Failure> {
+    fn build(&self, paths: &Paths) -> Result<PathBuf, Failure> {
         let directory = self.directory.join("built");
         let mut maturin = self.cargo.for_builder(&self.environment.program("maturin"));
         maturin.args(build_args(self.engine)).arg("--interpreter").arg(self.environment.program("python"));
-        maturin.arg("--out").arg(&directory).current_dir(places.root.join("python"));
+        maturin.arg("--out").arg(&directory).current_dir(paths.root.join("python"));
         run(maturin, "maturin")?;
         only_wheel(&directory)
     }

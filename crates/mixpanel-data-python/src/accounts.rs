@@ -22,7 +22,7 @@ struct Arguments {
     region: String,
 }
 
-/// Lists or changes the accounts.
+/// Lists or changes the accounts. Returns the value with what `mp` would have shown as notes and warnings.
 pub(crate) fn accounts(operation: &str, arguments: &str) -> PyResult<String> {
     let given: Arguments = serde_json::from_str(arguments).map_err(|error| malformed(&error))?;
     let config_path = given.config_path.clone();
@@ -42,7 +42,8 @@ pub(crate) fn accounts(operation: &str, arguments: &str) -> PyResult<String> {
         "resolve" => return resolve(given.account, config_path),
         _ => return Err(invalid(&format!("there is no operation `{operation}` of accounts"))),
     };
-    result.map(|value| value.to_string()).map_err(|error| refused(&error))
+    let value = result.map_err(|error| refused(&error))?;
+    Ok(json!({ "value": value, "notes": store.notes(), "warnings": store.warnings() }).to_string())
 }
 
 /// Returns the credentials that a session would use, with the secret.
@@ -56,5 +57,5 @@ fn resolve(account: Option<String>, config_path: Option<PathBuf>) -> PyResult<St
             "region": found.region,
         })
     });
-    Ok(json!(found).to_string())
+    Ok(json!({ "value": found, "notes": session.notes(), "warnings": session.warnings() }).to_string())
 }

@@ -45,7 +45,8 @@ mod _core {
 
     /// Lists or changes the stored accounts.
     #[pyfunction]
-    fn accounts(name: &str, arguments: &str) -> PyResult<String> {
-        crate::accounts::accounts(name, arguments)
+    fn accounts(py: Python<'_>, name: &str, arguments: &str) -> PyResult<String> {
+        // A change waits for the lock of the directory.
+        py.detach(|| crate::accounts::accounts(name, arguments))
     }
 }

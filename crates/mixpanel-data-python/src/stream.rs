@@ -31,6 +31,9 @@ const FORKED: &str = "this process was forked while the result was being read; r
 
 const END_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
+/// What the messages contain that warn.
+const WARNING: &str = r#""event":"warning""#;
+
 /// What the working thread sends.
 pub(crate) enum Item<T> {
     Value(T),
@@ -44,7 +47,7 @@ pub(crate) struct Source<T> {
     receiver: Receiver<Item<T>>,
     thread: JoinHandle<()>,
     stop: Arc<dyn Stop + Send + Sync>,
-    listener: Option<Py<PyAny>>,
+    listener: Option<Arc<Py<PyAny>>>,
     /// The process that started the thread. A forked one has no copy of the thread.
     process: u32,
 }
@@ -69,6 +72,7 @@ impl<T: Send + 'static> Source<T> {
             let end = work(&sender);
             let _reader_is_gone = sender.send(Item::End(end));
         })?;
+        let listener = listener.map(Arc::new);
         Ok(Self { receiver, thread, stop, listener, process: std::process::id() })
     }
 
@@ -117,6 +121,14 @@ impl<T: Send + 'static> Source<T> {
 }
 
 impl<T> Source<T> {
+    /// Calls the listener with a warning in another thread, because a reader must not wait for the GIL.
+    fn warn(&self, text: String) {
+        let Some(listener) = self.listener.clone().filter(|_| text.contains(WARNING)) else { return };
+        let _not_started = spawn(move || {
+            let _ended = Python::try_attach(|py| call(py, Some(listener.bind(py)), &text));
+        });
+    }
+
     fn is_forked(&self) -> bool {
         self.process != std::process::id()
     }
@@ -310,7 +322,11 @@ impl Iterator for Reader {
                 true => Err(Error::new(ErrorKind::Cancelled, "interrupted")),
                 false => match self.source.as_mut()?.step() {
                     Step::Value(ArrowItem::Batch(batch)) => return Some(Ok(batch)),
-                    Step::Value(ArrowItem::Schema(_)) | Step::Message(_) | Step::Nothing => continue,
+                    Step::Message(text) => {
+                        self.source.as_ref()?.warn(text);
+                        continue;
+                    }
+                    Step::Value(ArrowItem::Schema(_)) | Step::Nothing => continue,
                     Step::End(end) => end,
                 },
             };

@@ -5,8 +5,8 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mixpanel_data::{
-    CancellationToken, Error, ErrorKind, EventFetch, FetchEvent, RecordForm, Result, RunKind, UnfinishedRun, Value,
-    Workspace,
+    CancellationToken, Error, ErrorKind, EventFetch, FetchCounts, FetchEvent, RecordForm, Result, RunKind,
+    UnfinishedRun, Value, Workspace,
 };
 use mp::session::Session;
 use serde_json::json;
@@ -196,11 +196,13 @@ pub(crate) fn stream_lines(
         "events" => {
             let fetch = request.events(session, token, send)?;
             stop.run(workspace.stream_events(fetch, form, sink))
+                .inspect(|result| warn_of_rejects(&result.counts, sender))
                 .and_then(|result| check_ranges(&result.failed_date_ranges))
         }
         _ => {
             let fetch = request.profiles(session, token, send)?;
             stop.run(workspace.stream_profiles(fetch, form, sink))
+                .inspect(|result| warn_of_rejects(&result.counts, sender))
                 .and_then(|result| check_pages(&result.failed_page_indices))
         }
     };
@@ -232,15 +234,29 @@ pub(crate) fn stream_batches(
             let fetch = request.events(session, token, send)?;
             begin(Workspace::event_schema());
             let result = stop.run(workspace.stream_events_arrow(fetch, sink))?;
+            warn_of_rejects(&result.counts, sender);
             check_ranges(&result.failed_date_ranges)
         }
         _ => {
             let fetch = request.profiles(session, token, send)?;
             begin(Workspace::profile_schema());
             let result = stop.run(workspace.stream_profiles_arrow(fetch, sink))?;
+            warn_of_rejects(&result.counts, sender);
             check_pages(&result.failed_page_indices)
         }
     }
+}
+
+/// Warns about records that a stream leaves out because they cannot be rows.
+fn warn_of_rejects<T>(counts: &FetchCounts, sender: &SyncSender<Item<T>>) {
+    let (records, were) = match counts.rejected {
+        0 => return,
+        1 => ("1 record".to_owned(), "was"),
+        rejected => (format!("{rejected} records"), "were"),
+    };
+    let message =
+        format!("{records} {were} rejected and left out; fetch into a table to keep them in the table `_rejects`");
+    let _reader_is_gone = sender.send(Item::Message(json!({ "event": "warning", "message": message }).to_string()));
 }
 
 /// Checks that no page is missing. Readers cannot query the result afterwards.

@@ -30,27 +30,27 @@ impl Environment {
     ///
     /// Its path contains a hash of the pins and of the interpreter, so that a change of either makes a new one.
     pub(crate) fn ready(
-        places: &Paths,
+        paths: &Paths,
         interpreter: &Interpreter,
         requirements: impl AsRef<Path>,
     ) -> Result<Self, Failure> {
-        let requirements = places.root.join("python").join(requirements);
+        let requirements = paths.root.join("python").join(requirements);
         let pins = fs::read_to_string(&requirements)
             .map_err(|error| Failure::new(format!("cannot read {}: {error}", requirements.display())))?;
         let program = interpreter.program.display().to_string();
         let name = format!("venv-{}", short_hash(&[&pins, &interpreter.version, &program]));
-        let environment = Self { directory: places.python().join(name) };
-        let cannot = |error: io::Error| Failure::new(format!("cannot write to {}: {error}", places.python().display()));
-        fs::create_dir_all(places.python()).map_err(cannot)?;
+        let environment = Self { directory: paths.python().join(name) };
+        let cannot = |error: io::Error| Failure::new(format!("cannot write to {}: {error}", paths.python().display()));
+        fs::create_dir_all(paths.python()).map_err(cannot)?;
         // Two tasks started together make it once.
-        let lock = File::create(places.python().join("venv.lock")).map_err(cannot)?;
+        let lock = File::create(paths.python().join("venv.lock")).map_err(cannot)?;
         lock.lock().map_err(cannot)?;
         let complete = environment.directory.join(COMPLETE);
         if environment.is_usable(interpreter) {
             fs::write(complete, "").map_err(cannot)?;
             return Ok(environment);
         }
-        remove_unused(&places.python(), SystemTime::now());
+        remove_unused(&paths.python(), SystemTime::now());
         eprintln!("python: making a virtual environment for {} (once for these pins)", requirements.display());
         environment.make(interpreter)?;
         let mut pip = environment.pip_install();
@@ -135,8 +135,8 @@ pub(super) fn short_hash(texts: &[&str]) -> String {
 }
 
 /// Returns the directory in which a clone keeps what it builds for Python. Clones may share a target directory.
-pub(crate) fn clone_directory(places: &Paths) -> PathBuf {
-    places.python().join(format!("clone-{}", short_hash(&[&path_text(&places.root)])))
+pub(crate) fn clone_directory(paths: &Paths) -> PathBuf {
+    paths.python().join(format!("clone-{}", short_hash(&[&path_text(&paths.root)])))
 }
 
 fn path_text(path: &Path) -> String {

@@ -65,12 +65,12 @@ pub(crate) fn find() -> Result<Interpreter, NoPython> {
         let Some(printed) = probe(&program) else {
             return Err(NoPython { problem: format!("{problem} cannot be run"), hint });
         };
-        return judge(&printed).map_err(|unsuitable| unsuitable.explain(&problem, hint));
+        return classify(&printed).map_err(|unsuitable| unsuitable.explain(&problem, hint));
     }
     let mut reason = None;
     for program in PROGRAMS {
         let Some(printed) = probe(program.as_ref()) else { continue };
-        match judge(&printed) {
+        match classify(&printed) {
             Ok(interpreter) => return Ok(interpreter),
             Err(unsuitable) => reason = reason.or(Some(unsuitable.explain(program, install(&["python3"])))),
         }
@@ -125,7 +125,7 @@ impl Unsuitable {
 }
 
 /// Judges what [`PROBE`] printed.
-fn judge(printed: &str) -> Result<Interpreter, Unsuitable> {
+fn classify(printed: &str) -> Result<Interpreter, Unsuitable> {
     let lines: Vec<&str> = printed.lines().collect();
     let [version, implementation, threads, modules, program] = lines[..] else { return Err(Unsuitable::Unreadable) };
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
@@ -174,10 +174,10 @@ mod tests {
 
     #[test]
     fn a_suitable_python_is_complete_and_recent() {
-        let suitable = judge(&printed("3.11.7", "cpython", "usual", "complete")).unwrap();
+        let suitable = classify(&printed("3.11.7", "cpython", "usual", "complete")).unwrap();
         assert_eq!((suitable.program.as_path(), &*suitable.version), (Path::new("/usr/bin/python3"), "3.11.7"));
-        assert!(judge(&printed("3.100.0", "cpython", "usual", "complete")).is_ok());
-        assert!(judge(&printed("4.0.0", "cpython", "usual", "complete")).is_ok());
+        assert!(classify(&printed("3.100.0", "cpython", "usual", "complete")).is_ok());
+        assert!(classify(&printed("4.0.0", "cpython", "usual", "complete")).is_ok());
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
             ("hello\n".to_owned(), "does not behave like Python"),
         ];
         for (printed, expected) in cases {
-            let reason = judge(&printed).unwrap_err().explain("python3", "the hint".to_owned());
+            let reason = classify(&printed).unwrap_err().explain("python3", "the hint".to_owned());
             assert!(reason.problem.contains(expected), "{reason}");
             assert!(!reason.hint.is_empty(), "{reason}");
         }
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn the_probe_prints_what_is_judged() {
         if let Some(printed) = probe("python3".as_ref()) {
-            assert_ne!(judge(&printed), Err(Unsuitable::Unreadable), "{printed}");
+            assert_ne!(classify(&printed), Err(Unsuitable::Unreadable), "{printed}");
         }
         assert_eq!(probe("no-such-python".as_ref()), None);
     }

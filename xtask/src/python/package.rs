@@ -25,15 +25,15 @@ fn module_name() -> &'static str {
 }
 
 /// Puts the built module and links to the sources into a directory, and returns it for `PYTHONPATH`.
-pub(super) fn assemble(places: &Paths) -> Result<PathBuf, Failure> {
-    let built = places.target.join("debug").join(format!("{}_core{}", consts::DLL_PREFIX, consts::DLL_SUFFIX));
+pub(super) fn assemble(paths: &Paths) -> Result<PathBuf, Failure> {
+    let built = paths.target.join("debug").join(format!("{}_core{}", consts::DLL_PREFIX, consts::DLL_SUFFIX));
     if !built.is_file() {
         return Err(Failure::new(format!("cargo built the module, but not at {}", built.display()))
             .hint("unset CARGO_BUILD_TARGET, and `build.target` in cargo's configuration files"));
     }
-    let path = clone_directory(places).join("path");
+    let path = clone_directory(paths).join("path");
     let package = path.join(PACKAGE);
-    let sources = places.root.join("python").join(PACKAGE);
+    let sources = paths.root.join("python").join(PACKAGE);
     link_tree(&sources, &package, &[module_name().into()])
         .and_then(|()| replace(&built, &package.join(module_name())))
         .map_err(|error| Failure::new(format!("cannot put the package into {}: {error}", package.display())))?;
@@ -41,8 +41,8 @@ pub(super) fn assemble(places: &Paths) -> Result<PathBuf, Failure> {
 }
 
 /// Writes the script `mp` that an installation of the package would have, and returns its path.
-pub(super) fn script(places: &Paths, environment: &Environment, package: &Path) -> Result<PathBuf, Failure> {
-    let path = clone_directory(places).join("bin").join("mp");
+pub(super) fn script(paths: &Paths, environment: &Environment, package: &Path) -> Result<PathBuf, Failure> {
+    let path = clone_directory(paths).join("bin").join("mp");
     let (python, package) = (environment.program("python"), package.display());
     let text = format!(
         "#!{}\nimport sys\nsys.path.insert(0, {:?})\nfrom {PACKAGE}._cli import main\nsys.exit(main())\n",
