@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import pickle
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import Simulate
-from simulator import OPTIONS, PROFILES
+from simulator import OPTIONS, PROFILES, run_python
 
 import mixpanel_data as mp
 from mixpanel_data import _progress
@@ -105,7 +106,8 @@ def test_a_wait_for_the_database_is_announced(
 ) -> None:
     import duckdb
 
-    simulate(*OPTIONS)
+    # Slow enough that the first callback comes before the load.
+    simulate(*OPTIONS, "--latency", "100ms")
     path = tmp_path / "x.db"
     with mp.Workspace(path=path) as ws:
         ws.fetch_profiles()
@@ -127,3 +129,37 @@ def test_a_long_wait_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
         for pause in (1.0, 60.0):
             _progress.log({"event": "waiting", "pause": pause, "reason": "429 Too Many Requests"})
     assert [record.levelno for record in caplog.records] == [logging.INFO, logging.WARNING]
+
+
+RECORDS = """\
+{"$distinct_id":"a","$properties":{"v":1}}
+{"$properties":{"v":2}}
+{"$distinct_id":"c","$properties":5}
+"""
+
+
+@pytest.mark.parametrize(
+    ("read", "where"),
+    [
+        ("list(ws.stream_profiles())", "left out"),
+        ("polars.DataFrame(ws.stream_profiles_arrow())", "left out"),
+        ("ws.fetch_profiles()", "table _rejects"),
+        ("ws.fetch_profiles(parallel=True)", "table _rejects"),
+    ],
+)
+def test_records_that_cannot_be_rows_are_not_lost_without_a_word(
+    simulate: Simulate, tmp_path: Path, read: str, where: str
+) -> None:
+    (tmp_path / "records.jsonl").write_text(RECORDS)
+    simulate("--file", str(tmp_path / "records.jsonl"))
+    code = "import polars, sys, time, mixpanel_data as mp\nws = mp.Workspace(path=sys.argv[1])\n" + read
+    run = run_python(code + "\ntime.sleep(0.5)", str(tmp_path / "x.db"))
+    assert run.returncode == 0, run.stderr
+    assert "2 records were rejected" in run.stderr and where in run.stderr
+
+
+def test_raw_streams_have_records_that_cannot_be_rows(simulate: Simulate, tmp_path: Path) -> None:
+    (tmp_path / "records.jsonl").write_text(RECORDS)
+    simulate("--file", str(tmp_path / "records.jsonl"))
+    records = list(mp.Workspace(path=tmp_path / "x.db").stream_profiles(raw=True))
+    assert records == [json.loads(line) for line in RECORDS.splitlines()]
