@@ -84,15 +84,16 @@ def test_an_interrupted_resume_names_the_run_that_keeps_its_pages(
 ) -> None:
     simulate(*OPTIONS, "--fault", "pages=4-9 stall=10 for=60s", fresh=True)
     path = tmp_path / "test.db"
-    first = Child(START + "ws.fetch_profiles()", str(path))
-    time.sleep(1.5)
+    first = Child(START + "ws.fetch_profiles(on_page_complete=lambda page: print('page', flush=True))", str(path))
+    assert first.process.stdout is not None
+    assert first.process.stdout.readline() == "page\n"
     first.interrupt()
     _, errors = first.end()
     with mp.Workspace(path=path) as ws:
         (run,) = ws.unfinished_runs()
     assert run.run_id in errors
     child = Child(START + call.format(run_id=run.run_id), str(path))
-    time.sleep(1)
+    time.sleep(2)
     for _ in range(interrupts):
         child.interrupt()
         time.sleep(0.15)

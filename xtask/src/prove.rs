@@ -65,6 +65,11 @@ fn nextest(cargo: &Cargo<'_>, wanted: &Wanted) -> Vec<Command> {
     vec![command]
 }
 
+/// The tests of `mp` that could differ for the script of the Python package: of streams, signals, exit codes, terminals and
+/// the program's name. All of them take a quarter of an hour.
+const COMMAND_TESTS: [&str; 9] =
+    ["closed_streams", "signals", "usage", "completion", "prompts", "terminal", "secrets", "hints", "outputs"];
+
 /// Returns the commands for the long tests of the Python package, which need packages of their own.
 fn python(cargo: &Cargo<'_>, wanted: &Wanted) -> Vec<Command> {
     let tests: Vec<&str> =
@@ -75,7 +80,11 @@ fn python(cargo: &Cargo<'_>, wanted: &Wanted) -> Vec<Command> {
     }
     let of = |tests: &str| {
         let requirements = match tests {
-            "command" => return cargo.plain(&["xtask", "python", "--command"]),
+            "command" => {
+                let mut command = cargo.plain(&["xtask", "python", "--command"]);
+                command.args(COMMAND_TESTS);
+                return command;
+            }
             "slow" => return cargo.plain(&["xtask", "python", "--", "-m", "slow", "--ignore", "tests/sources"]),
             "sources" => python::SOURCES,
             _ => python::DUCKDB_2,

@@ -32,8 +32,9 @@ pub(crate) const SLOW: &str = "MP_SLOW";
 pub(crate) struct Wanted {
     /// The file in `python` with the packages to install, instead of [`REQUIREMENTS`].
     requirements: Option<OsString>,
-    /// Whether to run the tests of the command `mp` with the script of the package, and no others.
-    command: bool,
+    /// Which tests of the command `mp` to run with the script of the package, by name, instead of those of the package;
+    /// all if there is no name.
+    command: Option<Vec<OsString>>,
     /// Arguments for pytest.
     pytest_args: Vec<OsString>,
 }
@@ -50,13 +51,13 @@ impl Wanted {
             None => (args, [].as_slice()),
         };
         let (command, requirements) = match own {
-            [] => (false, None),
-            [option] if option == "--command" && pytest_args.is_empty() => (true, None),
-            [option, file] if option == "--requirements" => (false, Some(file.clone())),
+            [] => (None, None),
+            [option, names @ ..] if option == "--command" && pytest_args.is_empty() => (Some(names.to_vec()), None),
+            [option, file] if option == "--requirements" => (None, Some(file.clone())),
             [stray, ..] => {
                 let stray = stray.to_string_lossy();
                 return Err(format!(
-                    "unexpected argument `{stray}`; the python task takes --command, or --requirements FILE and arguments for \
+                    "unexpected argument `{stray}`; the python task takes --command [NAME...], or --requirements FILE and arguments for \
                      pytest after `--`: cargo xtask python -- {stray}"
                 ));
             }
@@ -88,9 +89,9 @@ pub(crate) fn python(cargo: &Cargo<'_>, paths: &Paths, wanted: &Wanted) -> Resul
     }
     let package = package::assemble(paths)?;
     eprintln!("python: PYTHONPATH={} {}", package.display(), environment.program("python").display());
-    if wanted.command {
+    if let Some(names) = &wanted.command {
         let script = package::script(paths, &environment, &package)?;
-        return run_all("python", vec![Step::run("command", command_tests(cargo, &script))]);
+        return run_all("python", vec![Step::run("command", command_tests(cargo, &script, names))]);
     }
     let task = Package { environment: &environment, path: &package, paths };
     let mut steps = vec![Step::run("tests", task.pytest(&wanted.pytest_args)?)];
@@ -102,13 +103,13 @@ pub(crate) fn python(cargo: &Cargo<'_>, paths: &Paths, wanted: &Wanted) -> Resul
 }
 
 /// Returns the command that runs the tests of `mp` with another program than the binary.
-fn command_tests(cargo: &Cargo<'_>, program: &Path) -> Command {
+fn command_tests(cargo: &Cargo<'_>, program: &Path, names: &[OsString]) -> Command {
     let mut command = if cargo.has("nextest") {
         cargo.building(&["nextest", "run", "--workspace", "--test", "it", "-E", "package(mp)"])
     } else {
         cargo.building(&["test", "--package", "mp", "--test", "it"])
     };
-    command.args(KILL_POINTS).arg("--no-fail-fast").env("MP_TEST_PROGRAM", program);
+    command.args(KILL_POINTS).args(["--no-fail-fast", "--"]).args(names).env("MP_TEST_PROGRAM", program);
     command
 }
 
@@ -185,7 +186,8 @@ mod tests {
 
     #[test]
     fn the_command_is_tested_alone() {
-        assert!(read("--command").unwrap().command);
+        assert_eq!(read("--command").unwrap().command, Some(Vec::new()));
+        assert_eq!(read("--command signals usage").unwrap().command.unwrap(), ["signals", "usage"]);
         assert!(read("--command -- -k fetch").is_err());
     }
 

@@ -372,10 +372,6 @@ pub const LOCK_WAIT: Duration = Duration::from_secs(600);
 /// enough for an interactive user.
 pub const PREFLIGHT_LOCK_WAIT: Duration = Duration::from_secs(2);
 
-/// How long a call waits for another call of this process that writes to the same database, such as the load of a fetch
-/// in another thread. A load of ten million rows takes less than a minute.
-pub const OWN_WRITER_WAIT: Duration = Duration::from_secs(60);
-
 /// How long the second database check waits for another process. A fetch runs it while no other fetch can begin; the
 /// short wait is for the preflight checks of other fetches.
 pub(crate) const SECOND_CHECK_LOCK_WAIT: Duration = Duration::from_secs(10);

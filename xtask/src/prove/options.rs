@@ -41,7 +41,7 @@ pub(super) struct Part {
     pub(super) name: &'static str,
     pub(super) program: Program,
     /// The library tests, the modules in `crates/mp/tests/prove`, the files or directories in `python/tests` (also `slow`,
-    /// for all slow tests, and `command`, for the tests of `mp` with the script of the package) or the fuzz targets,
+    /// for all slow tests, and `command`, for tests of `mp` with the script of the package) or the fuzz targets,
     /// separated by `|`.
     pub(super) tests: &'static str,
     /// Whether the part runs by default: without `--quick`, and with it.

@@ -20,7 +20,6 @@ use duckdb::Connection;
 use super::failure::{in_use_here, open_outside};
 use super::open_files::{self, FileId};
 use crate::error::{Error, Result};
-use crate::limits;
 
 enum Use {
     Writing,
@@ -47,8 +46,9 @@ type Entries = BTreeMap<PathBuf, Entry>;
 
 static IN_USE: Mutex<Entries> = Mutex::new(Entries::new());
 
-/// Unit tests wait for refusals.
-const OWN_WRITER_WAIT: Duration = if cfg!(test) { Duration::from_millis(300) } else { limits::OWN_WRITER_WAIT };
+/// How long a call waits for another call of this process that writes to the same database, such as the load of a fetch
+/// in another thread. A load of ten million rows takes less than a minute. (Unit tests wait for refusals.)
+const OWN_WRITER_WAIT: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(60) };
 
 /// Notified when a lease ends.
 static RELEASED: Condvar = Condvar::new();

@@ -169,7 +169,7 @@ fn a10_certificate_file_or_directory_may_be_empty() {
 /// Returns a home without certificate authorities, as in a container without the package `ca-certificates`.
 #[cfg(target_os = "linux")]
 fn without_authorities(home: Home) -> Home {
-    home.with("SSL_CERT_FILE", "/nonexistent").with("SSL_CERT_DIR", "/nonexistent")
+    home.with("SSL_CERT_FILE", "/proc/nonexistent").with("SSL_CERT_DIR", "/proc/nonexistent")
 }
 
 #[cfg(target_os = "linux")]
