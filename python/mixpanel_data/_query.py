@@ -62,7 +62,7 @@ class QueryResult:
 
     def _fail(self, error: _core.CoreError) -> Never:
         failed = from_core_error(error)
-        if "decoding Variant" in failed.message:
+        if "of the type VARIANT" in failed.message:
             names = [name for name, kind in self._types() if "VARIANT" in _TEXTS_AND_COMMENTS.sub("", kind)]
             raise unsuitable(names[0] if names else None, "this package", "there is a VARIANT in it") from None
         raise failed from None

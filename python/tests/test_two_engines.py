@@ -35,6 +35,8 @@ MP = [sys.executable, "-P", "-c", "from mixpanel_data._cli import main; main()"]
 def simulated() -> Iterator[dict[str, str]]:
     """Runs a simulated Mixpanel, and returns the variables that point to it."""
     options = ["--addr", "127.0.0.1:0", "--profiles", str(PROFILES), "--page-size", "100", "--format", "json"]
+    # Slow enough that the callback for the first page comes before the load.
+    options += ["--latency", "50ms"]
     with subprocess.Popen([*MP, "simulate", *options], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -168,7 +170,7 @@ def test_opened_during_a_fetch(database: Path) -> None:
     with Workspace(path=database) as workspace:
         workspace.fetch_profiles(progress=False)
         with pytest.raises(DatabaseLockedError) as raised:
-            workspace.fetch_profiles("again", parallel=True, progress=False, on_page_complete=open_once, lock_wait=0)
+            workspace.fetch_profiles("again", progress=False, on_page_complete=open_once, lock_wait=0)
         assert_names_this_process(raised.value)
         assert len(workspace.unfinished_runs()) == 1
         connections[0].execute("CREATE TABLE mine AS FROM range(200_000); CHECKPOINT")
