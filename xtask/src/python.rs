@@ -57,8 +57,8 @@ impl Wanted {
             [stray, ..] => {
                 let stray = stray.to_string_lossy();
                 return Err(format!(
-                    "unexpected argument `{stray}`; the python task takes --command [NAME...], or --requirements FILE and arguments for \
-                     pytest after `--`: cargo xtask python -- {stray}"
+                    "unexpected argument `{stray}`; the python task takes --command [NAME...], or --requirements FILE and \
+                     arguments for pytest after `--`: cargo xtask python -- {stray}"
                 ));
             }
         };

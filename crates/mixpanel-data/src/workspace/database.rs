@@ -28,6 +28,9 @@ impl Workspace {
     /// disk, and its memory limit is DuckDB's default, 80 % of the machine's memory. If there are several statements, all are
     /// run and the rows of the last one are returned.
     ///
+    /// Queries run in UTC on every machine: `now()::TIMESTAMP` and `current_date` are those of UTC. If another call of this
+    /// process writes to the database, such as the load of a fetch, the query waits for it, up to a minute.
+    ///
     /// # Errors
     /// `Query` with DuckDB's message, which shows the position; `OutOfMemory` for a query that does not fit into memory;
     /// `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
