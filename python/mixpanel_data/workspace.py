@@ -270,8 +270,13 @@ class Workspace(Runs, Streamer, Statistics):
 def absolute(path: str | PathLike[str]) -> str:
     """Returns a path that means the same file in another working directory."""
     text = fspath(path)
-    is_relative = isinstance(text, str) and text and not text.startswith("~")
-    return os.path.join(os.getcwd(), text) if is_relative else text
+    if not isinstance(text, str) or not text or text.startswith("~"):
+        return text
+    try:
+        return os.path.join(os.getcwd(), text)
+    except OSError:
+        # The working directory is deleted, which the first use reports.
+        return text
 
 
 def _restored(kind: type[Workspace], choice: dict[str, Any], read_only: bool) -> Workspace:

@@ -41,6 +41,18 @@ def test_a_relative_path_means_the_same_file_everywhere(
     assert [path.parent for path in tmp_path.rglob("*.db")] == [tmp_path]
 
 
+def test_a_deleted_working_directory_is_an_error_of_the_package(simulate: Simulate, tmp_path: Path) -> None:
+    simulate(*OPTIONS)
+    code = (
+        "import os, sys, mixpanel_data as mp\n"
+        "os.mkdir(sys.argv[1]); os.chdir(sys.argv[1]); os.rmdir(sys.argv[1])\n"
+        "try: mp.Workspace(path='x.db').fetch_profiles()\n"
+        "except mp.MixpanelDataError as error: print('refused', error)\n"
+    )
+    run = run_python(code, str(tmp_path / "gone"))
+    assert run.stdout.startswith("refused"), run.stdout + run.stderr
+
+
 class Broken(io.StringIO):
     """A terminal that cannot be written to."""
 
