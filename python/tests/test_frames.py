@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import pickle
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 import mixpanel_data as mp
 from mixpanel_data._frames import data_frame, distinct_names
+from mixpanel_data.types import ResultWithDataFrame
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +211,19 @@ def test_a_result_says_that_it_cannot_be_pickled(ws: mp.Workspace) -> None:
 def test_a_query_that_is_no_text(ws: mp.Workspace, query: Any) -> None:
     with pytest.raises(mp.InvalidInputError, match="the query must be text"):
         ws.query(query)
+
+
+def test_a_subclass_may_keep_its_data_frame_where_the_others_do() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Own(ResultWithDataFrame):
+        value: int
+
+        @property
+        def df(self) -> Any:
+            if self._df_cache is None:
+                object.__setattr__(self, "_df_cache", pandas.DataFrame([{"value": self.value}]))
+            return self._df_cache
+
+    result = Own(42)
+    assert result.df is result.df
+    assert result.to_table_dict() == [{"value": 42}]

@@ -110,6 +110,11 @@ class _WithCache:
 
     _df_cache: Any
 
+    def __new__(cls, *_args: Any, **_values: Any) -> Self:
+        record = super().__new__(cls)
+        object.__setattr__(record, "_df_cache", None)
+        return record
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ResultWithDataFrame(Record, _WithCache):
@@ -124,9 +129,10 @@ class ResultWithDataFrame(Record, _WithCache):
         Raises:
             ImportError: If pandas is not installed.
         """
-        if getattr(self, "_df_cache", None) is None:
-            object.__setattr__(self, "_df_cache", self._frame())
-        frame: pd.DataFrame = self._df_cache
+        frame: pd.DataFrame | None = self._df_cache
+        if frame is None:
+            frame = self._frame()
+            object.__setattr__(self, "_df_cache", frame)
         return frame
 
     def to_table_dict(self) -> list[dict[str, Any]]:
