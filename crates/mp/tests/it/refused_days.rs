@@ -58,6 +58,27 @@ fn a_past_day_that_the_server_calls_future_is_missing() {
 }
 
 #[test]
+fn one_day_that_the_server_rejects_costs_no_other_day() {
+    let (_, _, events) = start(&[]);
+    for (rejected, status, options) in [
+        (6, 400, &[][..]),
+        (6, 400, &["--parallel"]),
+        (3, 400, &[]),
+        (3, 422, &["--parallel", "--workers", "3"]),
+        (0, 400, &["--parallel", "--workers", "20"]),
+    ] {
+        let day = ago(&events, rejected);
+        let (_simulator, home, events) = start(&[format!("days={day} status={status} body=\"no such day\"")]);
+        let run = fetch(&home, "6d", options).exits(1).says(&["`events` lacks events of ", "no such day"]);
+        assert_eq!(run.json()["failed_date_ranges"], json!([[day.to_string(), day.to_string()]]), "{options:?}");
+        assert_eq!(run.json()["rows"], count(&events, 6, 0) - count(&events, rejected, rejected), "{options:?}");
+        let stream = fetch(&home, "6d", &[&["--stdout"], options].concat()).exits(1).says(&["no such day"]);
+        let lines = u64::try_from(stream.stdout.lines().count()).unwrap();
+        assert_eq!(lines, count(&events, 6, 0) - count(&events, rejected, rejected), "{options:?}");
+    }
+}
+
+#[test]
 fn today_is_left_out_if_the_server_calls_it_future() {
     let (_, _, events) = start(&[]);
     let (_simulator, home, events) = start(&[in_the_future(ago(&events, 0), ago(&events, 0))]);

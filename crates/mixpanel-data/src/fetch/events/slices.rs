@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use crate::api::{Failure, FailureKind};
-use crate::limits::SLICE_SPLIT_ATTEMPTS;
+use crate::limits::{CONSECUTIVE_FAILURES_MAX, REJECTIONS_MIN, SLICE_SPLIT_ATTEMPTS};
 use crate::mutant::{Mutant, is_active};
 use crate::note::Note;
 use crate::slice::Slice;
@@ -33,6 +33,10 @@ pub(crate) struct Slices {
     replaced: Vec<u32>,
     /// Whether the server has accepted a request.
     has_begun: bool,
+    /// How many slices the server has rejected.
+    rejections: u32,
+    /// How many it must reject before it accepts one for the fetch to end.
+    rejections_max: u32,
     sizes: BTreeMap<u32, SliceSize>,
     learned: LearnedSize,
 }
@@ -46,6 +50,8 @@ impl Slices {
             plan: plan.clone(),
             is_changed: false,
             has_begun: !staged.is_empty(),
+            rejections: 0,
+            rejections_max: rules.workers.clamp(REJECTIONS_MIN, CONSECUTIVE_FAILURES_MAX),
             sizes: BTreeMap::new(),
             learned: LearnedSize::default(),
         };
@@ -183,14 +189,19 @@ impl Slices {
         Replacement { event, is_fault: false }
     }
 
-    /// Decides what the permanent failure of a slice means for the fetch. If the server rejects the first requests,
-    /// something is wrong that all of them have in common, such as the filter.
-    pub(crate) fn failed(&self, failure: &Failure) -> Loss {
-        let is_refused = matches!(
-            failure.kind,
-            FailureKind::Rejected(_) | FailureKind::NotFound | FailureKind::WrongRegion { .. } | FailureKind::Untrusted
-        );
-        if is_refused && !self.has_begun { Loss::Everything } else { Loss::Part }
+    /// Decides what the permanent failure of a slice means for the fetch. If the server rejects as many as are requested
+    /// at a time and accepts none, something is wrong that all of them have in common, such as the filter. A single one
+    /// may be at fault itself, whether it is the first or not.
+    pub(crate) fn failed(&mut self, failure: &Failure) -> Loss {
+        let concerns_all = match failure.kind {
+            FailureKind::NotFound | FailureKind::WrongRegion { .. } | FailureKind::Untrusted => true,
+            FailureKind::Rejected(_) => {
+                self.rejections += 1;
+                self.rejections >= self.rejections_max.min(self.count())
+            }
+            _ => false,
+        };
+        if concerns_all && !self.has_begun { Loss::Everything } else { Loss::Part }
     }
 
     /// Returns the plan if it has changed since the last call.

@@ -298,6 +298,23 @@ fn a_filter_that_the_server_rejects_ends_the_run() {
 }
 
 #[test]
+fn one_slice_that_the_server_rejects_costs_no_other() {
+    for (count, workers) in [2, 3, 12].into_iter().flat_map(|count| [1, 2, 8, 50].map(|workers| (count, workers))) {
+        for rejected in 0..count {
+            let is_bad = |slice: &Slice| slice.from == day(rejected);
+            let plan = SlicePlan { is_fixed: true, ..days(count) };
+            let (seen, outcome) = run(&plan, &[], workers, |slice, _| {
+                if is_bad(slice) { Err(FailureKind::Rejected(400)) } else { Ok(SMALL) }
+            });
+            let case = format!("slice {rejected} of {count}, {workers} workers");
+            assert!(outcome.ending.is_none() && !seen.staged.iter().any(is_bad), "{case}");
+            assert_eq!(i64::try_from(seen.staged.len()), Ok(count - 1), "{case}");
+            assert_eq!(refused(&seen, &outcome).0, [slice(rejected, rejected, &[])], "{case}");
+        }
+    }
+}
+
+#[test]
 fn a_429_pauses_all_requests() {
     let limited = FailureKind::RateLimited { kind: RateLimitKind::Concurrent, retry_after: None };
     let mut refused = false;
