@@ -16,7 +16,10 @@ from .exceptions import from_core_error
 
 
 class ArrowRecords:
-    """Record batches of a stream, which can be read once, for example by `polars.DataFrame(records)`."""
+    """Record batches of a stream, which can be read once, for example by `polars.DataFrame(records)`.
+
+    Of several readers, the first one that asks for a batch gets all of them; `columns` and the schema are no batches.
+    """
 
     def __init__(self, stream: _core.ArrowStream) -> None:
         self._stream = stream

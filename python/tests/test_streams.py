@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars
+import pyarrow
 import pytest
 from conftest import Simulate
 from simulator import FIRST_DAY, LAST_DAY, OPTIONS, PROFILES, requests
@@ -138,6 +141,57 @@ def test_profiles_as_record_batches(ws: mp.Workspace) -> None:
     )
 
 
+READERS: dict[str, Callable[[Any], int]] = {
+    "duckdb": lambda records: len(duckdb.sql("SELECT * FROM records").fetchall()),
+    "polars": lambda records: polars.DataFrame(records).height,
+    "pyarrow": lambda records: pyarrow.table(records).num_rows,
+    "reader": lambda records: pyarrow.RecordBatchReader.from_stream(records).read_all().num_rows,
+    "capsule": lambda records: pyarrow.table(Capsule(records.__arrow_c_stream__())).num_rows,
+}
+
+
+class Capsule:
+    def __init__(self, capsule: object) -> None:
+        self.capsule = capsule
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.capsule
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_stream_is_read_once_and_its_schema_as_often_as_one_likes(ws: mp.Workspace, reader: str) -> None:
+    # Libraries start their own threads at the first use.
+    assert READERS[reader](pyarrow.table({"number": [1, 2]})) == 2
+    before = native_threads()
+    records = ws.stream_profiles_arrow()
+    for _ in range(3):
+        assert pyarrow.RecordBatchReader.from_stream(records).schema.names == records.columns
+    late = pyarrow.RecordBatchReader.from_stream(records)
+    assert READERS[reader](records) == PROFILES
+    with pytest.raises(Exception, match="has been read already"):
+        late.read_all()
+    with pytest.raises(RuntimeError, match="has been read already"):
+        records.__arrow_c_stream__()
+    wait_for_threads(before)
+
+
+@pytest.mark.parametrize("ended", ["close", "drop"])
+def test_a_capsule_that_nobody_reads_ends_with_its_stream(ws: mp.Workspace, ended: str) -> None:
+    before = native_threads()
+    records = ws.stream_profiles_arrow()
+    reader = pyarrow.RecordBatchReader.from_stream(records)
+    if ended == "close":
+        records.close()
+        with pytest.raises(Exception, match="is closed"):
+            reader.read_all()
+    else:
+        # The capsule keeps the stream, until it is dropped as well.
+        del records
+        assert native_threads() > before
+        del reader
+    wait_for_threads(before)
+
+
 def test_events_as_record_batches(ws: mp.Workspace) -> None:
     ws.fetch_events(from_date=FIRST_DAY, to_date=LAST_DAY)
     columns = ["event_name", "event_time", "distinct_id", "insert_id", "properties"]
@@ -168,17 +222,17 @@ def test_missing_pages_make_reading_record_batches_fail(simulate: Simulate, tmp_
         polars.DataFrame(ws.stream_profiles_arrow())
 
 
-def test_missing_days_raise_at_the_end(simulate: Simulate, tmp_path: Path) -> None:
-    # The first two days arrive; the third one is missing.
-    simulate(*OPTIONS, "--export-fault", f"days={LAST_DAY} status=400")
+@pytest.mark.parametrize("day", ["2026-11-17", FIRST_DAY, LAST_DAY])
+@pytest.mark.parametrize("parallel", [False, True])
+def test_missing_days_raise_at_the_end(simulate: Simulate, tmp_path: Path, day: str, parallel: bool) -> None:
+    simulate(*OPTIONS, "--export-fault", f"days={day} status=400")
     ws = mp.Workspace(path=tmp_path / "test.db")
     seen = []
-    message = f"1 date range could not be fetched: {LAST_DAY}"
-    with pytest.raises(mp.IncompleteError, match=message) as caught:
-        for event in ws.stream_events(from_date="2026-11-17", to_date=LAST_DAY, chunk_days=1):
+    with pytest.raises(mp.IncompleteError, match=f"1 date range could not be fetched: {day}") as caught:
+        for event in ws.stream_events(from_date="2026-11-17", to_date=LAST_DAY, chunk_days=1, parallel=parallel):
             seen.append(event)
-    assert caught.value.failed_date_ranges == ((LAST_DAY, LAST_DAY),)
-    assert {event["event_time"].date().isoformat() for event in seen} == {"2026-11-17", FIRST_DAY}
+    assert caught.value.failed_date_ranges == ((day, day),)
+    assert {event["event_time"].date().isoformat() for event in seen} == {"2026-11-17", FIRST_DAY, LAST_DAY} - {day}
 
 
 def test_wrong_arguments_raise_before_any_request(ws: mp.Workspace) -> None:

@@ -26,6 +26,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a reader that ends early waits for the work to end.
 const END_GRACE: Duration = Duration::from_secs(1);
 
+const READ: &str = "this stream is closed or has been read already";
+
 const FORKED: &str = "this process was forked while the result was being read; run the query or the stream again in it, or \
                       use multiprocessing with the start method `spawn`";
 
@@ -158,41 +160,43 @@ pub(crate) enum ArrowItem {
     Batch(RecordBatch),
 }
 
+/// The source of a stream, until somebody reads it. The capsules of a stream share it with the stream.
+type Unread = Arc<Mutex<Option<Source<ArrowItem>>>>;
+
+fn lock(unread: &Unread) -> std::sync::MutexGuard<'_, Option<Source<ArrowItem>>> {
+    unread.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Record batches that can be read once: by Arrow's PyCapsule protocol, or as rows.
 #[pyclass(frozen, module = "mixpanel_data._core")]
 pub(crate) struct ArrowStream {
     schema: SchemaRef,
-    source: Mutex<Option<Source<ArrowItem>>>,
+    unread: Unread,
 }
 
 impl ArrowStream {
     /// Waits for the schema, which comes first.
     pub(crate) fn new(py: Python<'_>, source: Source<ArrowItem>) -> PyResult<Self> {
         match source.next(py)? {
-            Some((ArrowItem::Schema(schema), source)) => Ok(Self { schema, source: Mutex::new(Some(source)) }),
+            Some((ArrowItem::Schema(schema), source)) => {
+                Ok(Self { schema, unread: Arc::new(Mutex::new(Some(source))) })
+            }
             _ => Err(PyRuntimeError::new_err("internal error of mixpanel_data: a result without columns")),
         }
-    }
-
-    fn take(&self) -> PyResult<Source<ArrowItem>> {
-        self.lock().take().ok_or_else(|| PyRuntimeError::new_err("this stream is closed or has been read already"))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Source<ArrowItem>>> {
-        self.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for ArrowStream {
     fn drop(&mut self) {
-        let source = self.lock().take();
-        let _ended = Python::try_attach(|py| py.detach(move || drop(source)));
+        let unread = std::mem::take(&mut self.unread);
+        let _ended = Python::try_attach(|py| py.detach(move || drop(unread)));
     }
 }
 
 #[pymethods]
 impl ArrowStream {
-    /// Returns a capsule with the stream. The reader takes all batches.
+    /// Returns a capsule with the stream. Of several capsules, the first one that is asked for a batch gets all of them;
+    /// before that, a reader may look at the schema and drop the capsule, as the `duckdb` module does.
     #[pyo3(signature = (requested_schema = None))]
     fn __arrow_c_stream__<'py>(
         &self,
@@ -201,15 +205,18 @@ impl ArrowStream {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         // The protocol allows a producer to ignore the request.
         drop(requested_schema);
+        if lock(&self.unread).is_none() {
+            return Err(PyRuntimeError::new_err(READ));
+        }
+        let (schema, unread) = (Arc::clone(&self.schema), Some(Arc::clone(&self.unread)));
         let made_in = std::thread::current().id();
-        let source = Some(self.take()?);
-        let reader = Reader { schema: Arc::clone(&self.schema), source, made_in, checked: Instant::now() };
-        capsule(py, Box::new(reader))
+        capsule(py, Box::new(Reader { schema, unread, source: None, made_in, checked: Instant::now() }))
     }
 
     /// Reads all batches, without the GIL and interruptible by signals, and returns them as a stream in memory.
     fn collect(&self, py: Python<'_>) -> PyResult<Collected> {
-        let mut source = self.take()?;
+        let taken = lock(&self.unread).take();
+        let mut source = taken.ok_or_else(|| PyRuntimeError::new_err(READ))?;
         let mut batches = Vec::new();
         while let Some((item, rest)) = source.next(py)? {
             source = rest;
@@ -223,10 +230,10 @@ impl ArrowStream {
     /// Returns the rows of the next batch as tuples; `None` at the end.
     fn rows<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
         // Taken out, because a signal handler may close the stream during the wait.
-        let Some(source) = self.lock().take() else { return Ok(None) };
+        let Some(source) = lock(&self.unread).take() else { return Ok(None) };
         match source.next(py)? {
             Some((ArrowItem::Batch(batch), source)) => {
-                *self.lock() = Some(source);
+                *lock(&self.unread) = Some(source);
                 rows(py, &batch).map(Some)
             }
             _ => Ok(None),
@@ -240,7 +247,7 @@ impl ArrowStream {
 
     /// Ends the work and releases the database.
     fn close(&self, py: Python<'_>) {
-        let source = self.lock().take();
+        let source = lock(&self.unread).take();
         py.detach(move || drop(source));
     }
 }
@@ -273,6 +280,8 @@ fn capsule(py: Python<'_>, reader: Box<dyn RecordBatchReader + Send>) -> PyResul
 /// The batches of a stream for a reader that knows nothing of Python.
 struct Reader {
     schema: SchemaRef,
+    /// Where to take the source from at the first batch; afterwards `None`.
+    unread: Option<Unread>,
     source: Option<Source<ArrowItem>>,
     made_in: ThreadId,
     /// When signals were last checked.
@@ -305,10 +314,10 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let source = self.source.take();
+        let held = (self.source.take(), self.unread.take());
         // Only there, for the same reason as for signals.
-        if source.is_some() && std::thread::current().id() == self.made_in {
-            let _ended = Python::try_attach(|py| py.detach(move || drop(source)));
+        if matches!(held, (Some(_), _) | (_, Some(_))) && std::thread::current().id() == self.made_in {
+            let _ended = Python::try_attach(|py| py.detach(move || drop(held)));
         }
     }
 }
@@ -317,6 +326,12 @@ impl Iterator for Reader {
     type Item = Result<RecordBatch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(unread) = self.unread.take() {
+            self.source = lock(&unread).take();
+            if self.source.is_none() {
+                return Some(Err(ArrowError::CDataInterface(READ.to_owned())));
+            }
+        }
         loop {
             let end = match self.is_interrupted() {
                 true => Err(Error::new(ErrorKind::Cancelled, "interrupted")),
