@@ -5,13 +5,15 @@ from __future__ import annotations
 import hmac
 import json
 from dataclasses import dataclass
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol, Self, cast
 
 from . import _core
+from ._arguments import identifier, path, shown
 from ._progress import log
 from ._results.record import Record
+from ._session import encoded
 from .exceptions import InvalidInputError, from_core_error
 
 Region = Literal["us", "eu", "in"]
@@ -109,9 +111,9 @@ class Credentials:
 
 
 def _region(region: object) -> Region:
-    normalized = region.strip().lower() if isinstance(region, str) else region
+    normalized = region.strip().lower() if isinstance(region, str) else None
     if normalized not in _REGIONS:
-        raise InvalidInputError(f"unknown region {region!r}: use us, eu or in")
+        raise InvalidInputError(f"unknown region {shown(region)}: use us, eu or in")
     return cast("Region", normalized)
 
 
@@ -143,7 +145,7 @@ class ConfigManager:
     """
 
     def __init__(self, config_path: str | PathLike[str] | None = None) -> None:
-        self._config_path = None if config_path is None else Path(fspath(config_path))
+        self._config_path = None if config_path is None else Path(path("config_path", config_path))
 
     @property
     def config_path(self) -> Path:
@@ -185,7 +187,7 @@ class ConfigManager:
             name=name,
             username=username,
             secret=SecretStr(secret).get_secret_value(),
-            project_id=project_id,
+            project_id=identifier("project_id", project_id),
             region=_region(region),
         )
 
@@ -227,7 +229,7 @@ class ConfigManager:
         if self._config_path is not None:
             given["config_path"] = str(self._config_path)
         try:
-            found = json.loads(_core.accounts(operation, json.dumps(given)))
+            found = json.loads(_core.accounts(operation, encoded(given)))
         except _core.CoreError as error:
             raise from_core_error(error) from None
         for kind in ("note", "warning"):
