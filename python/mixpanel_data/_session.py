@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import _core
-from ._progress import log
+from ._progress import log, log_messages
 from ._wording import in_python
 from .exceptions import ConfigError, InvalidInputError, from_core_error
 
@@ -61,10 +61,7 @@ class Connection:
                 raise from_core_error(error, text) from None
             # Of several threads that open one, all must use the same, so that `cancel` reaches their work.
             if self.__dict__.setdefault("_opened", session) is session:
-                found = json.loads(session.info())
-                for kind in ("note", "warning"):
-                    for message in found[f"{kind}s"]:
-                        log({"event": kind, "message": message})
+                log_messages(json.loads(session.info()))
         return self._opened
 
     @property

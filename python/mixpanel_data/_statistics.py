@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ._arguments import Day, integer
-from ._query import QueryResult, quoted
+from ._frames import quoted
+from ._query import QueryResult
 from ._requests import request
 from ._session import Connection
 from .exceptions import DatabaseNotFoundError, InvalidInputError

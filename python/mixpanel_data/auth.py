@@ -11,9 +11,9 @@ from typing import Any, Literal, NoReturn, Protocol, Self, cast
 
 from . import _core
 from ._arguments import identifier, path, shown
-from ._progress import log
+from ._progress import log_messages
 from ._results.record import Record
-from ._session import encoded
+from ._session import encoded, without_none
 from .exceptions import InvalidInputError, from_core_error
 
 Region = Literal["us", "eu", "in"]
@@ -225,16 +225,14 @@ class ConfigManager:
         return Credentials(**{name: found[name] for name in ("username", "secret", "project_id", "region")})
 
     def _call(self, operation: str, **arguments: str | None) -> Any:
-        given = {key: value for key, value in arguments.items() if value is not None}
+        given = without_none(**arguments)
         if self._config_path is not None:
             given["config_path"] = str(self._config_path)
         try:
             found = json.loads(_core.accounts(operation, encoded(given)))
         except _core.CoreError as error:
             raise from_core_error(error) from None
-        for kind in ("note", "warning"):
-            for message in found[f"{kind}s"]:
-                log({"event": kind, "message": message})
+        log_messages(found)
         return found["value"]
 
 
