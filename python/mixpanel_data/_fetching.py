@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Literal, Unpack, overload
 
+from ._arguments import Day, boolean, day
 from ._options import (
     BatchCallback,
     EventFetchOptions,
@@ -17,7 +18,7 @@ from ._options import (
 )
 from ._progress import display, log, warn_of_rejects
 from ._requests import EventResult, ProfileResult, if_exists_of, request
-from ._session import Connection, Day, day
+from ._session import Connection
 from .types import (
     BatchProgress,
     FetchResult,
@@ -41,9 +42,10 @@ class Fetcher:
         on_page: PageCallback | None,
         on_batch: BatchCallback | None,
     ) -> Any:
+        is_shown = boolean("progress", progress)
         # What opening the session writes to the log comes before the bar.
         _ = self._connection.core
-        shown = display(progress, arguments.get("table") or name)
+        shown = display(is_shown, arguments.get("table") or name)
 
         def listen(event: dict[str, Any]) -> None:
             with shown.apart(event):
@@ -83,14 +85,14 @@ class Fetcher:
         *,
         where: str | None = None,
         cohort_id: str | int | None = None,
-        output_properties: Sequence[str] | None = None,
+        output_properties: Iterable[str] | None = None,
         progress: bool = True,
         append: bool = False,
         batch_size: int = 1000,
         distinct_id: str | None = None,
-        distinct_ids: Sequence[str] | None = None,
+        distinct_ids: Iterable[str] | None = None,
         group_id: str | int | None = None,
-        behaviors: str | Sequence[dict[str, Any]] | None = None,
+        behaviors: str | Iterable[dict[str, Any]] | None = None,
         as_of_timestamp: int | None = None,
         include_all_users: bool = False,
         parallel: bool = False,
@@ -166,7 +168,7 @@ class Fetcher:
             **options,
         )
         result = self._fetch("profiles", arguments, progress, on_page_complete, None)
-        return ParallelProfileResult._from_json(result) if parallel else FetchResult._from_json(result)
+        return ParallelProfileResult._from_json(result) if arguments["parallel"] else FetchResult._from_json(result)
 
     @overload
     def fetch_events(
@@ -186,7 +188,7 @@ class Fetcher:
         *,
         from_date: Day | None = None,
         to_date: Day | None = None,
-        events: Sequence[str] | None = None,
+        events: Iterable[str] | None = None,
         where: str | None = None,
         limit: int | None = None,
         progress: bool = True,
@@ -251,11 +253,11 @@ class Fetcher:
             max_workers=max_workers,
             chunk_days=chunk_days,
             if_exists=if_exists_of(if_exists, append),
-            since=day(since),
+            since=None if since is None else day("since", since),
             dedupe=dedupe,
             time_zone=time_zone,
             refresh_days=refresh_days,
             **options,
         )
         result = self._fetch("events", arguments, progress, None, on_batch_complete)
-        return ParallelFetchResult._from_json(result) if parallel else FetchResult._from_json(result)
+        return ParallelFetchResult._from_json(result) if arguments["parallel"] else FetchResult._from_json(result)

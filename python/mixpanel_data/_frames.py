@@ -63,6 +63,11 @@ def distinct_names(names: Sequence[str]) -> list[str]:
     return found
 
 
+def quoted(name: str) -> str:
+    """Returns a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def data_frame(columns: Sequence[str] | None, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Returns a data frame with these columns, even without rows; `None` takes the columns from the rows."""
     rows = list(rows)
@@ -94,7 +99,7 @@ def frame_of_arrow(table: pyarrow.Table) -> pd.DataFrame:
 
 def unsuitable(column: str | None, library: str, reason: str) -> MixpanelDataError:
     """Returns the error for a column whose values a library cannot represent; `None` if it is unknown which one."""
-    name = "COLUMN" if column is None else '"' + column.replace('"', '""') + '"'
+    name = "COLUMN" if column is None else quoted(column)
     what = "the result" if column is None else f"column {name}"
     return from_core(
         {

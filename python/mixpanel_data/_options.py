@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
-    from ._session import Day
+    from ._arguments import Day
     from .types import BatchProgress, IfExists, ProfileProgress
 
 PageCallback = Callable[["ProfileProgress"], object]
@@ -33,8 +33,8 @@ class RunOptions(TypedDict, total=False):
     lock_wait: float | timedelta | None
     allow_drift: float | None
     allow_empty: bool
-    drop_properties: Sequence[str] | None
-    hash_properties: Sequence[str] | None
+    drop_properties: Iterable[str] | None
+    hash_properties: Iterable[str] | None
     hash_key: str | None
 
 
@@ -43,11 +43,11 @@ class ProfileFilters(TypedDict, total=False):
 
     where: str | None
     cohort_id: str | int | None
-    output_properties: Sequence[str] | None
+    output_properties: Iterable[str] | None
     distinct_id: str | None
-    distinct_ids: Sequence[str] | None
+    distinct_ids: Iterable[str] | None
     group_id: str | int | None
-    behaviors: str | Sequence[dict[str, Any]] | None
+    behaviors: str | Iterable[dict[str, Any]] | None
     as_of_timestamp: int | None
     include_all_users: bool
 
@@ -80,7 +80,7 @@ class ProfileFetchOptions(ProfilePlanOptions, total=False):
 class EventStreamOptions(RunOptions, total=False):
     """See `Workspace.stream_events`."""
 
-    events: Sequence[str] | None
+    events: Iterable[str] | None
     where: str | None
     limit: int | None
     max_workers: int | None

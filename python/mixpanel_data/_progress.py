@@ -166,6 +166,13 @@ def log(event: Mapping[str, Any]) -> None:
             pass
 
 
+def log_messages(found: Mapping[str, Any]) -> None:
+    """Passes the notes and warnings of a result on to the logger."""
+    for kind in ("note", "warning"):
+        for message in found[f"{kind}s"]:
+            log({"event": kind, "message": message})
+
+
 def warn_of_rejects(result: Mapping[str, Any]) -> None:
     """Logs a warning if records of a fetch are not in its table."""
     if rejected := result.get("rejected"):

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Never
 
 from . import _core
-from ._frames import distinct_names, frame_of_arrow, optional, pandas, unsuitable
+from ._frames import distinct_names, frame_of_arrow, optional, pandas, quoted, unsuitable
 from .exceptions import from_core_error
 
 if TYPE_CHECKING:
@@ -23,11 +23,6 @@ _SHOWN_CELL = 200
 
 _TEXTS_AND_COMMENTS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/""", re.DOTALL)
 _UNKNOWN_TO_POLARS = re.compile(r"\b(?:INTERVAL|UNION)\b")
-
-
-def quoted(name: str) -> str:
-    """Returns a name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 class QueryResult:

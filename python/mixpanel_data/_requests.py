@@ -1,18 +1,18 @@
-"""Requests of fetches, as the native module expects them."""
+"""Requests of fetches and of statistics, as the native module expects them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from datetime import date, datetime, timedelta, timezone
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
-from ._session import day
+from . import _arguments
 from .exceptions import InvalidInputError
 from .types import FetchResult, IfExists, ParallelFetchResult, ParallelProfileResult
 
 EventResult = FetchResult | ParallelFetchResult
 ProfileResult = FetchResult | ParallelProfileResult
+
+_IF_EXISTS = ("fail", "append", "replace", "upsert")
 
 
 def request(**arguments: Any) -> dict[str, Any]:
@@ -26,93 +26,63 @@ def request(**arguments: Any) -> dict[str, Any]:
         if value is not None:
             try:
                 found[name] = _CONVERSIONS[name](name, value) if name in _CONVERSIONS else value
-            except (AttributeError, OverflowError, TypeError) as error:
+            except InvalidInputError:
+                raise
+            except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
                 raise InvalidInputError(f"{name} has a wrong value: {error}") from None
     return found
 
 
 def if_exists_of(if_exists: IfExists | None, append: bool) -> IfExists | None:
     """Combines `if_exists` with `append` of the former package."""
-    if not append:
-        return if_exists
-    if if_exists not in (None, "append"):
-        raise InvalidInputError(f"append=True cannot be combined with if_exists={if_exists!r}; leave out `append`")
+    chosen = None if if_exists is None else cast("IfExists", _if_exists("if_exists", if_exists))
+    if not _arguments.boolean("append", append):
+        return chosen
+    if chosen not in (None, "append"):
+        raise InvalidInputError(f"append=True cannot be combined with if_exists={chosen!r}; leave out `append`")
     return "append"
 
 
-def _texts(name: str, value: Sequence[str]) -> list[str]:
-    """Returns a list of texts; a single text would be taken for a list of characters."""
-    if isinstance(value, str):
-        raise InvalidInputError(f"{name} is the text {value!r}; pass a list of texts")
-    return list(value)
-
-
-def _if_exists(name: str, value: str) -> str:
-    if value not in ("fail", "append", "replace", "upsert"):
-        raise InvalidInputError(f"{name} is {value!r}; use fail, append, replace or upsert")
-    return value
-
-
-def _behaviors(name: str, value: str | Sequence[dict[str, Any]]) -> str:
-    return value if isinstance(value, str) else json.dumps(list(value))
-
-
-def _id(name: str, value: str | int) -> str:
-    """Returns an id, which may be a number, as text."""
-    return str(value)
-
-
-def _day(name: str, value: str | date) -> str | None:
-    return day(value)
-
-
-def _time(name: str, value: str | date | timedelta) -> str:
-    """Returns a time as text. A time without a zone is in UTC, and a timedelta counts back from now."""
-    if isinstance(value, timedelta):
-        value = datetime.now(timezone.utc) - value
-    if isinstance(value, datetime):
-        value = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def _seconds(name: str, value: float | timedelta) -> float:
-    return value.total_seconds() if isinstance(value, timedelta) else value
-
-
-def _key(name: str, value: str) -> str:
-    """Returns a key; a wrong one must not get into a message."""
-    if not isinstance(value, str):
-        raise InvalidInputError(f"{name} must be text")
-    return value
-
-
-def _positive(name: str, value: int) -> int:
-    if not isinstance(value, int):
-        raise InvalidInputError(f"{name} must be an integer, and is {value!r}")
-    if value < 1:
-        raise InvalidInputError(f"{name} must be positive, and is {value}")
-    return value
+def _if_exists(name: str, value: object) -> str:
+    return _arguments.one_of(name, value, _IF_EXISTS)
 
 
 _CONVERSIONS: dict[str, Callable[[str, Any], Any]] = {
-    "behaviors": _behaviors,
-    "cohort_id": _id,
-    "distinct_ids": _texts,
-    "drop_properties": _texts,
-    "events": _texts,
-    "from_date": _day,
-    "full_every": _seconds,
-    "group_id": _id,
-    "hash_key": _key,
-    "hash_properties": _texts,
+    "accept_partial": _arguments.boolean,
+    "allow_drift": _arguments.number,
+    "allow_empty": _arguments.boolean,
+    "as_of_timestamp": _arguments.integer,
+    "batch_size": _arguments.integer,
+    "behaviors": _arguments.behaviors,
+    "buckets": _arguments.integer_list,
+    "chunk_days": _arguments.integer,
+    "cohort_id": _arguments.identifier,
+    "distinct_ids": _arguments.text_list,
+    "drop_properties": _arguments.text_list,
+    "events": _arguments.text_list,
+    "from_date": _arguments.day,
+    "full_every": _arguments.seconds,
+    "group_id": _arguments.identifier,
+    "hash_key": _arguments.hidden_text,
+    "hash_properties": _arguments.text_list,
     "if_exists": _if_exists,
-    "lock_wait": _seconds,
-    "max_wait": _seconds,
-    "max_workers": _positive,
-    "output_properties": _texts,
-    "since": _time,
-    "to_date": _day,
+    "include_all_users": _arguments.boolean,
+    "limit": _arguments.integer,
+    "lock_wait": _arguments.seconds,
+    "max_wait": _arguments.seconds,
+    "max_workers": _arguments.positive,
+    "memory": _arguments.integer,
+    "output_properties": _arguments.text_list,
+    "page_size": _arguments.integer,
+    "parallel": _arguments.boolean,
+    "percentiles": _arguments.number_list,
+    "properties": _arguments.text_list,
+    "raw": _arguments.boolean,
+    "refresh_days": _arguments.integer,
+    "replace_newer": _arguments.boolean,
+    "since": _arguments.point_in_time,
+    "to_date": _arguments.day,
+    "top_n": _arguments.integer,
 }
 """How the arguments of these names are checked and expressed in JSON. Others are passed on as they are."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Literal, Unpack
 
+from ._arguments import Day, options as options_of
 from ._fetching import Fetcher
 from ._options import (
     BatchCallback,
@@ -17,7 +18,6 @@ from ._options import (
     check_names,
 )
 from ._requests import EventResult, ProfileResult, event_result, profile_result, request
-from ._session import Day
 from .types import EventEstimate, FetchEstimate, IfExists, UnfinishedRun
 
 
@@ -51,14 +51,15 @@ class Runs(Fetcher):
             **options: See `mixpanel_data.RunOptions`.
         """
         check_names("refresh_profiles", options, RunOptions)
-        check_names("refresh_profiles", filters or {}, ProfileFilters)
+        chosen = {} if filters is None else options_of("filters", filters)
+        check_names("refresh_profiles", chosen, ProfileFilters)
         arguments = request(
             table=name,
             parallel=parallel,
             max_workers=max_workers,
             full_every=full_every,
             page_size=page_size,
-            **(filters or {}),
+            **chosen,
             **options,
         )
         return profile_result(self._fetch("refresh_profiles", arguments, progress, on_page_complete, None))
@@ -68,7 +69,7 @@ class Runs(Fetcher):
         name: str = "events",
         *,
         from_date: Day | None = None,
-        events: Sequence[str] | None = None,
+        events: Iterable[str] | None = None,
         where: str | None = None,
         progress: bool = True,
         parallel: bool = False,

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
 from typing import Any
 
 from . import _core
-from ._progress import log
+from ._progress import log, log_messages
 from ._wording import in_python
 from .exceptions import ConfigError, InvalidInputError, from_core_error
-
-Day = str | date
-"""A day: `2026-11-01`, `today`, `yesterday`, `7d` (seven days ago), or a date."""
 
 
 def without_none(**arguments: Any) -> dict[str, Any]:
     """Returns the arguments that are not None."""
     return {name: value for name, value in arguments.items() if value is not None}
-
-
-def day(value: Day | None) -> str | None:
-    """Returns a day as text."""
-    if isinstance(value, datetime):
-        value = value.date()
-    return value.isoformat() if isinstance(value, date) else value
 
 
 def encoded(arguments: Mapping[str, Any]) -> str:
@@ -72,10 +61,7 @@ class Connection:
                 raise from_core_error(error, text) from None
             # Of several threads that open one, all must use the same, so that `cancel` reaches their work.
             if self.__dict__.setdefault("_opened", session) is session:
-                found = json.loads(session.info())
-                for kind in ("note", "warning"):
-                    for message in found[f"{kind}s"]:
-                        log({"event": kind, "message": message})
+                log_messages(json.loads(session.info()))
         return self._opened
 
     @property

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ._query import QueryResult, quoted
-from ._session import Connection, Day, day
+from ._arguments import Day, integer
+from ._frames import quoted
+from ._query import QueryResult
+from ._requests import request
+from ._session import Connection
 from .exceptions import DatabaseNotFoundError, InvalidInputError
 from .types import (
     ColumnStatsResult,
@@ -40,6 +43,10 @@ class Statistics:
         """Returns the result of a query."""
         raise NotImplementedError
 
+    def _described(self, name: str, **arguments: Any) -> Any:
+        """Calls an operation with converted arguments."""
+        return self._connection.call(name, **request(**arguments))
+
     def tables(self) -> list[TableInfo]:
         """Returns the tables in name order, without views and internal tables.
 
@@ -66,10 +73,11 @@ class Statistics:
 
     def sample(self, table: str, n: int = 10) -> pandas.DataFrame:
         """Returns `n` random rows of a table as a pandas data frame."""
+        n = integer("n", n)
         if n < 0:
             raise InvalidInputError(f"n must not be negative, and is {n}")
         self.table_schema(table)
-        return self.query(f"SELECT * FROM {quoted(table)} USING SAMPLE {int(n)} ROWS").df()
+        return self.query(f"SELECT * FROM {quoted(table)} USING SAMPLE {n} ROWS").df()
 
     def summarize(self, table: str) -> SummaryResult:
         """Describes every column of a table, as DuckDB's `SUMMARIZE` does."""
@@ -86,7 +94,7 @@ class Statistics:
 
     def column_stats(self, table: str, column: str, *, top_n: int = 10) -> ColumnStatsResult:
         """Describes a column, or an SQL expression over the columns, with its most frequent values."""
-        found = self._connection.call("column_stats", table=table, column=column, top_n=top_n)
+        found = self._described("column_stats", table=table, column=column, top_n=top_n)
         return ColumnStatsResult._from_json(found)
 
     def property_distribution(
@@ -100,9 +108,9 @@ class Statistics:
         table: str = EVENTS,
     ) -> PropertyDistributionResult:
         """Returns the most frequent values of a property of an event in the table."""
-        found = self._connection.call(
+        found = self._described(
             "property_distribution", table=table, event=event, property=property, limit=limit,
-            from_date=day(from_date), to_date=day(to_date),
+            from_date=from_date, to_date=to_date,
         )  # fmt: skip
         return PropertyDistributionResult._from_json(found)
 
@@ -113,14 +121,14 @@ class Statistics:
         *,
         from_date: Day | None = None,
         to_date: Day | None = None,
-        percentiles: Sequence[float] | None = None,
+        percentiles: Iterable[float] | None = None,
         table: str = EVENTS,
     ) -> NumericPropertySummaryResult:
         """Summarizes a numeric property of an event in the table."""
-        found = self._connection.call(
+        found = self._described(
             "numeric_summary", table=table, event=event, property=property,
-            percentiles=None if percentiles is None else list(percentiles),
-            from_date=day(from_date), to_date=day(to_date),
+            percentiles=percentiles,
+            from_date=from_date, to_date=to_date,
         )  # fmt: skip
         return NumericPropertySummaryResult._from_json(found)
 
@@ -129,12 +137,12 @@ class Statistics:
         *,
         from_date: Day | None = None,
         to_date: Day | None = None,
-        events: Sequence[str] | None = None,
+        events: Iterable[str] | None = None,
         table: str = EVENTS,
     ) -> DailyCountsResult:
         """Counts the events of the table by day and name."""
-        found = self._connection.call(
-            "daily_counts", table=table, events=listed(events), from_date=day(from_date), to_date=day(to_date)
+        found = self._described(
+            "daily_counts", table=table, events=events, from_date=from_date, to_date=to_date
         )
         return DailyCountsResult._from_json(found)
 
@@ -143,30 +151,30 @@ class Statistics:
         *,
         from_date: Day | None = None,
         to_date: Day | None = None,
-        events: Sequence[str] | None = None,
-        buckets: Sequence[int] | None = None,
+        events: Iterable[str] | None = None,
+        buckets: Iterable[int] | None = None,
         table: str = EVENTS,
     ) -> EngagementDistributionResult:
         """Counts the users of the table by their number of events."""
-        found = self._connection.call(
-            "engagement_distribution", table=table, events=listed(events),
-            buckets=None if buckets is None else list(buckets), from_date=day(from_date), to_date=day(to_date),
+        found = self._described(
+            "engagement_distribution", table=table, events=events,
+            buckets=buckets, from_date=from_date, to_date=to_date,
         )  # fmt: skip
         return EngagementDistributionResult._from_json(found)
 
     def property_coverage(
         self,
         event: str,
-        properties: Sequence[str],
+        properties: Iterable[str],
         *,
         from_date: Day | None = None,
         to_date: Day | None = None,
         table: str = EVENTS,
     ) -> PropertyCoverageResult:
         """Counts the events in the table in which each of these properties has a value."""
-        found = self._connection.call(
-            "property_coverage", table=table, event=event, properties=listed(properties),
-            from_date=day(from_date), to_date=day(to_date),
+        found = self._described(
+            "property_coverage", table=table, event=event, properties=properties,
+            from_date=from_date, to_date=to_date,
         )  # fmt: skip
         return PropertyCoverageResult._from_json(found)
 
@@ -174,18 +182,9 @@ class Statistics:
         self, *, type: CountType = "general", limit: int | None = None, table: str = EVENTS
     ) -> list[TopEvent]:
         """Returns the most frequent events of the last day in the table, and how they changed since the day before."""
-        found = self._connection.call("top_events", table=table, type=type, limit=10 if limit is None else limit)
+        found = self._described("top_events", table=table, type=type, limit=10 if limit is None else limit)
         return [TopEvent._from_json(event) for event in found]
 
     def verify_table(self, table: str) -> VerifyReport:
         """Compares a table with what its last load recorded. Detects any later change."""
         return VerifyReport._from_json(self._connection.call("verify_table", table=table))
-
-
-def listed(names: Sequence[str] | None) -> list[str] | None:
-    """Returns a list of names; a single text would be taken for a list of characters."""
-    if isinstance(names, str):
-        raise InvalidInputError(f"{names!r} is a text; pass a list of texts")
-    return None if names is None else list(names)
-
-

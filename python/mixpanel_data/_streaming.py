@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any, Unpack
 
 from . import _core
+from ._arguments import Day
 from ._options import EventStreamOptions, ProfileStreamOptions, RunOptions, check_names
 from ._progress import log
 from ._requests import request
-from ._session import Connection, Day, encoded
+from ._session import Connection, encoded
 from .exceptions import from_core_error
 
 
@@ -78,12 +79,12 @@ class Streamer:
         *,
         where: str | None = None,
         cohort_id: str | int | None = None,
-        output_properties: Sequence[str] | None = None,
+        output_properties: Iterable[str] | None = None,
         raw: bool = False,
         distinct_id: str | None = None,
-        distinct_ids: Sequence[str] | None = None,
+        distinct_ids: Iterable[str] | None = None,
         group_id: str | int | None = None,
-        behaviors: str | Sequence[dict[str, Any]] | None = None,
+        behaviors: str | Iterable[dict[str, Any]] | None = None,
         as_of_timestamp: int | None = None,
         include_all_users: bool = False,
         parallel: bool = False,
@@ -126,7 +127,7 @@ class Streamer:
         *,
         from_date: Day,
         to_date: Day,
-        events: Sequence[str] | None = None,
+        events: Iterable[str] | None = None,
         where: str | None = None,
         limit: int | None = None,
         raw: bool = False,
@@ -160,7 +161,7 @@ class Streamer:
             **options,
         )
         lines = self._lines("events", arguments)
-        return (json.loads(line) for line in lines) if raw else (event(line) for line in lines)
+        return (json.loads(line) for line in lines) if arguments["raw"] else (event(line) for line in lines)
 
     def stream_profiles_arrow(
         self, *, parallel: bool = False, **options: Unpack[ProfileStreamOptions]

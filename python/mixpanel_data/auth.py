@@ -5,13 +5,15 @@ from __future__ import annotations
 import hmac
 import json
 from dataclasses import dataclass
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol, Self, cast
 
 from . import _core
-from ._progress import log
+from ._arguments import identifier, path, shown
+from ._progress import log_messages
 from ._results.record import Record
+from ._session import encoded, without_none
 from .exceptions import InvalidInputError, from_core_error
 
 Region = Literal["us", "eu", "in"]
@@ -109,9 +111,9 @@ class Credentials:
 
 
 def _region(region: object) -> Region:
-    normalized = region.strip().lower() if isinstance(region, str) else region
+    normalized = region.strip().lower() if isinstance(region, str) else None
     if normalized not in _REGIONS:
-        raise InvalidInputError(f"unknown region {region!r}: use us, eu or in")
+        raise InvalidInputError(f"unknown region {shown(region)}: use us, eu or in")
     return cast("Region", normalized)
 
 
@@ -143,7 +145,7 @@ class ConfigManager:
     """
 
     def __init__(self, config_path: str | PathLike[str] | None = None) -> None:
-        self._config_path = None if config_path is None else Path(fspath(config_path))
+        self._config_path = None if config_path is None else Path(path("config_path", config_path))
 
     @property
     def config_path(self) -> Path:
@@ -185,7 +187,7 @@ class ConfigManager:
             name=name,
             username=username,
             secret=SecretStr(secret).get_secret_value(),
-            project_id=project_id,
+            project_id=identifier("project_id", project_id),
             region=_region(region),
         )
 
@@ -223,16 +225,14 @@ class ConfigManager:
         return Credentials(**{name: found[name] for name in ("username", "secret", "project_id", "region")})
 
     def _call(self, operation: str, **arguments: str | None) -> Any:
-        given = {key: value for key, value in arguments.items() if value is not None}
+        given = without_none(**arguments)
         if self._config_path is not None:
             given["config_path"] = str(self._config_path)
         try:
-            found = json.loads(_core.accounts(operation, json.dumps(given)))
+            found = json.loads(_core.accounts(operation, encoded(given)))
         except _core.CoreError as error:
             raise from_core_error(error) from None
-        for kind in ("note", "warning"):
-            for message in found[f"{kind}s"]:
-                log({"event": kind, "message": message})
+        log_messages(found)
         return found["value"]
 
 

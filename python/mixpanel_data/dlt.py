@@ -13,12 +13,14 @@ event whose ids were merged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from mixpanel_data import _sources
+from mixpanel_data import _arguments, _sources
+from mixpanel_data._arguments import Day
+from mixpanel_data._requests import request
 from mixpanel_data._session import without_none
 from mixpanel_data._sources import Login, Span, parse_day, today_in
 
@@ -61,24 +63,24 @@ class _Events:
     name="mixpanel", section="mixpanel", spec=BaseConfiguration, max_table_nesting=0
 )
 def mixpanel_source(
-    from_date: str | None = None,
-    to_date: str = "today",
+    from_date: Day | None = None,
+    to_date: Day = "today",
     account: str | None = None,
     project_id: str | None = None,
     region: str | None = None,
     username: str | None = None,
     secret: str | None = None,
-    events: Sequence[str] | None = None,
+    events: Iterable[str] | None = None,
     where: str | None = None,
-    since: str | None = None,
+    since: Day | None = None,
     time_zone: str | None = None,
     refresh_days: int = 5,
     dedupe: str | None = None,
     profiles_where: str | None = None,
     profiles_since_last: bool = False,
-    output_properties: Sequence[str] | None = None,
-    drop_properties: Sequence[str] | None = None,
-    hash_properties: Sequence[str] | None = None,
+    output_properties: Iterable[str] | None = None,
+    drop_properties: Iterable[str] | None = None,
+    hash_properties: Iterable[str] | None = None,
 ) -> tuple[DltResource, ...]:
     """Returns a source with the resources `events` and `profiles`.
 
@@ -87,8 +89,8 @@ def mixpanel_source(
     or a user name, the credentials are those that `Workspace()` finds.
 
     Args:
-        from_date: First day of the events: YYYY-MM-DD, `today`, `yesterday`, or days ago such as `7d`. If it is before
-            the first day that was loaded, the days between are loaded as well.
+        from_date: First day of the events: a date, YYYY-MM-DD, `today`, `yesterday`, or days ago such as `7d`. If it is
+            before the first day that was loaded, the days between are loaded as well.
         to_date: Last day of the events, inclusive, in the same form.
         account: Name of an account in the config file.
         project_id: Project to read, instead of the account's.
@@ -112,36 +114,46 @@ def mixpanel_source(
         ValueError: If an argument is wrong.
     """
     login = _login(account, project_id, region, username, secret)
-    from_date = from_date or _configured("from_date")
-    if from_date is None:
+    first = (None if from_date is None else _arguments.day("from_date", from_date)) or _configured("from_date")
+    if first is None:
         raise ValueError("`from_date` is missing; pass it, or set SOURCES__MIXPANEL__FROM_DATE")
-    today = today_in(time_zone)
-    if parse_day(from_date, today) > parse_day(to_date, today):
-        raise ValueError(f"the first day, {from_date}, is after the last one, {to_date}")
-    private = without_none(drop_properties=_listed(drop_properties), hash_properties=_listed(hash_properties))
+    private = request(drop_properties=_listed(drop_properties), hash_properties=_listed(hash_properties))
     wanted = _Events(
-        from_date,
-        to_date,
-        since,
+        first,
+        _arguments.day("to_date", to_date),
+        None if since is None else _arguments.day("since", since),
         time_zone,
-        refresh_days,
-        {**private, **without_none(events=_listed(events), where=where, time_zone=time_zone, dedupe=dedupe)},
+        _arguments.integer("refresh_days", refresh_days),
+        {**private, **request(events=_listed(events), where=where, time_zone=time_zone, dedupe=dedupe)},
     )
-    profile_options = {**private, **without_none(where=profiles_where, output_properties=_listed(output_properties))}
+    today = today_in(time_zone)
+    if parse_day(wanted.from_date, today) > parse_day(wanted.to_date, today):
+        raise ValueError(f"the first day, {wanted.from_date}, is after the last one, {wanted.to_date}")
+    profile_options = {**private, **request(where=profiles_where, output_properties=_listed(output_properties))}
+    only_since_last = _arguments.boolean("profiles_since_last", profiles_since_last)
     return (
         _resource("events", lambda: _load_events(login, wanted), _EVENT_KEYS),
         _resource(
             "profiles",
-            lambda: _load_profiles(login, profile_options, profiles_since_last),
-            _CHANGED_PROFILE_KEYS if profiles_since_last else _ALL_PROFILE_KEYS,
+            lambda: _load_profiles(login, profile_options, only_since_last),
+            _CHANGED_PROFILE_KEYS if only_since_last else _ALL_PROFILE_KEYS,
         ),
     )
 
 
+_LOGIN = (
+    ("account", _arguments.text),
+    ("project_id", _arguments.identifier),
+    ("region", _arguments.text),
+    ("username", _arguments.text),
+    ("secret", _arguments.hidden_text),
+)
+
+
 def _login(*given_parts: str | None) -> Login:
     """Returns these credentials, or those of dlt's configuration if there are none."""
-    names = ("account", "project_id", "region", "username", "secret")
-    parts: dict[str, str | None] = dict(zip(names, given_parts, strict=True))
+    given = zip(_LOGIN, given_parts, strict=True)
+    parts = {name: None if part is None else convert(name, part) for (name, convert), part in given}
     # An account is not mixed with what is configured, which may be another one's project.
     if all(parts[name] is None for name in ("account", "username", "secret")):
         parts = {name: part or _configured(name) for name, part in parts.items()}
@@ -302,5 +314,6 @@ def _tables(workspace: Workspace, sql: str, schema: pyarrow.Schema) -> Iterator[
         yield pyarrow.Table.from_batches(held)
 
 
-def _listed(names: Sequence[str] | None) -> list[str] | None:
-    return None if names is None else [names] if isinstance(names, str) else list(names)
+def _listed(names: Iterable[str] | None) -> Iterable[str] | None:
+    """Returns names; a single one is often the value of a variable of dlt's configuration."""
+    return [names] if isinstance(names, str) else names

@@ -39,48 +39,36 @@ __all__ = ["MixpanelDataSource"]
 _TABLES = ("events", "profiles")
 _OPTIONS = {
     "table": "`events` (default) or `profiles`",
-    "from": "first day of the events: YYYY-MM-DD, `today`, `yesterday`, or days ago such as `7d`",
+    "from": "first day of the events: YYYY-MM-DD, `today`, `yesterday`, or days ago such as `7d`; required for events",
     "to": "last day, inclusive, in the same form; `today` by default",
     "accounts": "accounts of the config file, separated by commas; the default account otherwise",
     "projects": "projects to read with one account or user name, separated by commas",
     "region": "`us`, `eu` or `in`",
-    "username": "user name of a service account, instead of an account",
+    "username": "user name of a service account, instead of `accounts`; requires `projects`",
     "secret": "its secret",
     "events": "only events with these names, separated by commas",
     "where": "only events or profiles that this Mixpanel expression selects",
     "timezone": "time zone of the projects, such as `Europe/Lisbon`; UTC by default",
     "dedupe": "which events count as duplicates: `exact` (default), `day` or `none`",
-    "chunkdays": "days per partition and request; 1 by default",
-    "outputproperties": "only these properties of profiles, separated by commas",
-    "dropproperties": "properties that are never stored, separated by commas",
-    "hashproperties": "properties of which only keyed hashes are read, separated by commas",
+    "chunkDays": "days per partition and request; 1 by default",
+    "outputProperties": "only these properties of profiles, separated by commas",
+    "dropProperties": "properties that are never stored, separated by commas",
+    "hashProperties": "properties of which only keyed hashes are read, separated by commas",
 }
+"""The options and what they mean. Their names are the same in upper and lower case, and with underscores."""
+
 _ALIASES = {"account": "accounts", "project": "projects"}
-_ONLY_EVENTS = {"from", "to", "events", "timezone", "dedupe", "chunkdays"}
+_ONLY_EVENTS = ("chunkDays", "dedupe", "events", "from", "timezone", "to")
+_ONLY_PROFILES = ("outputProperties",)
 
 # Mixpanel takes the names in the address of the request, which has a limited length.
 _LONGEST_NAMES = 4000
 
 
 class MixpanelDataSource(DataSource):  # type: ignore[misc, unused-ignore]
-    """Events or profiles of Mixpanel projects.
-
-    Options, of which only `from` is required, and that only for events:
-
-    | Option | Meaning |
-    |---|---|
-    | `table` | `events` (default) or `profiles` |
-    | `from`, `to` | first and last day of the events; `to` is `today` by default |
-    | `accounts` | accounts of the config file, separated by commas; the default account otherwise |
-    | `projects` | projects to read with one account or user name, separated by commas |
-    | `username`, `secret`, `region` | a service account, instead of `accounts`; requires `projects` |
-    | `events`, `where` | only these events |
-    | `timezone` | time zone of the projects; UTC by default |
-    | `dedupe` | which events count as duplicates: `exact` (default), `day` or `none` |
-    | `chunkDays` | days per partition and request; 1 by default |
-    | `outputProperties` | only these properties of profiles |
-    | `dropProperties`, `hashProperties` | properties that are left out, or of which only keyed hashes are read |
-    """
+    __doc__ = "Events or profiles of Mixpanel projects, with these options:\n\n" + "\n".join(
+        f"- `{name}`: {meaning}" for name, meaning in _OPTIONS.items()
+    )
 
     @classmethod
     def name(cls) -> str:
@@ -123,25 +111,26 @@ class _Request:
         Raises:
             ValueError: If one is unknown, missing or wrong.
         """
-        chosen = {_ALIASES.get(_plain(name), _plain(name)): value for name, value in options.items()}
-        for name in chosen:
-            if name not in _OPTIONS:
-                known = "; ".join(f"{option}: {meaning}" for option, meaning in _OPTIONS.items())
-                raise ValueError(f"the format `mixpanel` has no option `{name}`. Options: {known}")
+        known = {_plain(name): name for name in _OPTIONS} | _ALIASES
+        for name in options:
+            if _plain(name) not in known:
+                described = "; ".join(f"{option}: {meaning}" for option, meaning in _OPTIONS.items())
+                raise ValueError(f"the format `mixpanel` has no option `{name}`. Options: {described}")
+        chosen = {known[_plain(name)]: value for name, value in options.items()}
         table = chosen.get("table", "events")
         if table not in _TABLES:
             raise ValueError(f"`table` must be `events` or `profiles`, not `{table}`")
         fetch = without_none(
             where=chosen.get("where"),
-            drop_properties=_names(chosen.get("dropproperties")),
-            hash_properties=_names(chosen.get("hashproperties")),
+            drop_properties=_names(chosen.get("dropProperties")),
+            hash_properties=_names(chosen.get("hashProperties")),
         )
         logins = _logins(chosen)
         if table == "profiles":
             _refuse(chosen, _ONLY_EVENTS, "profiles")
-            fetch |= without_none(output_properties=_names(chosen.get("outputproperties")))
+            fetch |= without_none(output_properties=_names(chosen.get("outputProperties")))
             return _Request(table, logins, fetch=fetch)
-        _refuse(chosen, {"outputproperties"}, "events")
+        _refuse(chosen, _ONLY_PROFILES, "events")
         return _event_request(chosen, logins, fetch)
 
 
@@ -152,7 +141,7 @@ def _event_request(chosen: Mapping[str, str], logins: tuple[Login, ...], fetch: 
     today = today_in(time_zone)
     if parse_day(first, today) > parse_day(last, today):
         raise ValueError(f"the first day, {first}, is after the last one, {last}")
-    text = chosen.get("chunkdays", "1")
+    text = chosen.get("chunkDays", "1")
     if not text.isdecimal() or not 1 <= int(text) <= 100:
         raise ValueError(f"`chunkDays` must be 1 to 100, not `{text}`")
     events = _names(chosen.get("events"))
@@ -171,9 +160,10 @@ def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name for name in next(csv.reader([text], skipinitialspace=True)) if name]
 
 
-def _refuse(chosen: Mapping[str, str], names: set[str], table: str) -> None:
-    for name in sorted(names & set(chosen)):
-        raise ValueError(f"the option `{name}` does not apply to {table}")
+def _refuse(chosen: Mapping[str, str], names: tuple[str, ...], table: str) -> None:
+    for name in names:
+        if name in chosen:
+            raise ValueError(f"the option `{name}` does not apply to {table}")
 
 
 def _distinct(text: str | None) -> list[str | None]:

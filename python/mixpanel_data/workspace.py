@@ -7,11 +7,13 @@ import os
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime, timezone
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from . import _arguments
+from ._arguments import boolean, identifier, one_of
 from ._frames import optional
 from ._options import RunOptions, check_names
 from ._query import QueryResult
@@ -20,7 +22,6 @@ from ._runs import Runs
 from ._session import Connection, without_none
 from ._statistics import Statistics
 from ._streaming import Streamer
-from .exceptions import InvalidInputError
 from .types import EventAudit, FetchResult, ParallelFetchResult, QuotaUsage, SQLResult, TableType, WorkspaceInfo
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Workspace(Runs, Streamer, Statistics):
     ) -> None:
         choice = without_none(
             account=account,
-            project_id=None if project_id is None else str(project_id),
+            project_id=None if project_id is None else identifier("project_id", project_id),
             region=region,
             path=None if path is None else absolute(path),
             base_url=base_url,
@@ -73,7 +74,7 @@ class Workspace(Runs, Streamer, Statistics):
 
     def _set_up(self, choice: dict[str, Any], read_only: bool) -> None:
         self._choice = choice
-        self._connection = Connection(choice, read_only)
+        self._connection = Connection(choice, boolean("read_only", read_only))
 
     @classmethod
     def open(cls, path: str | PathLike[str], *, read_only: bool = True) -> Self:
@@ -141,8 +142,7 @@ class Workspace(Runs, Streamer, Statistics):
             QueryError: The query is wrong.
             DatabaseNotFoundError: Nothing has been fetched yet.
         """
-        if not isinstance(sql, str):
-            raise InvalidInputError(f"the query must be text, and is {sql!r}")
+        sql = _arguments.text("the query", sql)
         self._connection.call("check_sql", sql=sql)
         return QueryResult(lambda text: self._connection.core.query(text), sql)
 
@@ -209,10 +209,9 @@ class Workspace(Runs, Streamer, Statistics):
 
     def drop_all(self, type: TableType | None = None) -> None:
         """Drops all tables, or all of one type: `"events"` or `"profiles"`."""
-        if type not in (None, "events", "profiles"):
-            raise InvalidInputError(f"type is {type!r}, not 'events' or 'profiles'")
+        chosen = None if type is None else one_of("type", type, ("events", "profiles"))
         self._connection.check_writable("drop tables")
-        names = [table.name for table in self.tables() if type in (None, table.type)]
+        names = [table.name for table in self.tables() if chosen in (None, table.type)]
         if names:
             self.drop(*names)
 
@@ -243,9 +242,8 @@ class Workspace(Runs, Streamer, Statistics):
 
     def quota_usage(self, kind: Literal["queries", "exports"] = "queries") -> QuotaUsage:
         """Returns how much of the project's quota is used: of queries, or of exports of events."""
-        if kind not in ("queries", "exports"):
-            raise InvalidInputError(f"kind is {kind!r}, not 'queries' or 'exports'")
-        return QuotaUsage._from_json(self._connection.call("quota_usage")[kind])
+        chosen = one_of("kind", kind, ("queries", "exports"))
+        return QuotaUsage._from_json(self._connection.call("quota_usage")[chosen])
 
     def audit_events(self, table: str = "events") -> EventAudit:
         """Compares the settled days of a table of events with Mixpanel's counts. Costs one query."""
@@ -269,8 +267,8 @@ class Workspace(Runs, Streamer, Statistics):
 
 def absolute(path: str | PathLike[str]) -> str:
     """Returns a path that means the same file in another working directory."""
-    text = fspath(path)
-    if not isinstance(text, str) or not text or text.startswith("~"):
+    text = _arguments.path("path", path)
+    if not text or text.startswith("~"):
         return text
     try:
         return os.path.join(os.getcwd(), text)

@@ -86,6 +86,12 @@ def fetched(simulators: dict[tuple[str, ...], Simulator], tmp_path_factory: pyte
     return path
 
 
+@pytest.fixture(scope="session")
+def reader(fetched: Path) -> mp.Workspace:
+    """A workspace that all tests share, with profiles. For tests that only read."""
+    return mp.Workspace.open(fetched)
+
+
 @pytest.fixture
 def stored(ws: mp.Workspace, fetched: Path) -> mp.Workspace:
     """The workspace of `ws`, with profiles."""

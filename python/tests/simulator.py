@@ -49,10 +49,15 @@ class Simulator:
 
 
 def start(*options: str) -> Simulator:
-    """Starts a server on a free port, without a limit on requests."""
+    """Starts a server without a limit on requests."""
+    return start_limited("--quota", "off", "--export-quota", "off", *options)
+
+
+def start_limited(*options: str) -> Simulator:
+    """Starts a server on a free port, with Mixpanel's limits on requests."""
     program = shutil.which("mp")
     assert program is not None, "the command mp is not in PATH"
-    command = [program, "simulate", "--addr", "127.0.0.1:0", "--quota", "off", "--export-quota", "off", *options]
+    command = [program, "simulate", "--addr", "127.0.0.1:0", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     variables: dict[str, str] = {}

@@ -45,6 +45,14 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mp.Workspace]
         yield workspace
 
 
+@pytest.fixture(scope="module")
+def engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB's own module, in UTC: it returns times in the zone of its session."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
 def types(value: Any) -> Any:
     """Returns the types of a value and of what it contains."""
     if isinstance(value, dict):
@@ -55,11 +63,11 @@ def types(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("expression", [*FAR, *(f"[{text}]" for text in FAR), *NESTED, NESTED_ENUM])
-def test_values_are_those_of_duckdbs_own_module(database: mp.Workspace, expression: str) -> None:
+def test_values_are_those_of_duckdbs_own_module(
+    database: mp.Workspace, engine: duckdb.DuckDBPyConnection, expression: str
+) -> None:
     query = f"SELECT {expression} AS x, 1 AS y"
-    # In UTC, because DuckDB's module returns times in the zone of its session.
-    with duckdb.connect() as connection:
-        expected = connection.execute(f"SET TimeZone = 'UTC'; {query}").fetchall()
+    expected = engine.execute(query).fetchall()
     found = database.query(query).fetchall()
     assert (found, types(found)) == (expected, types(expected))
 

@@ -16,6 +16,7 @@ import mixpanel_data as mp
 BIG = "SELECT range AS a, range + 1 AS b FROM range(300000000)"
 
 
+@pytest.mark.usefixtures("stored")
 @pytest.mark.parametrize(
     "call",
     [
@@ -25,7 +26,6 @@ BIG = "SELECT range AS a, range + 1 AS b FROM range(300000000)"
     ],
 )
 def test_a_fast_reader_of_a_capsule_can_be_interrupted(ws: mp.Workspace, call: str) -> None:
-    ws.fetch_profiles()
     # The exception comes with the next statement, because the library raises its own first.
     code = f"try:\n    {call}\nexcept Exception:\n    while True: pass\n"
     child = Child(START.replace("print(", "import pyarrow, nanoarrow; print(") + code, str(ws.db_path))
@@ -55,6 +55,7 @@ print("status", status, flush=True)
 """
 
 
+@pytest.mark.usefixtures("stored")
 @pytest.mark.parametrize(
     ("before", "inside", "after"),
     [
@@ -68,7 +69,6 @@ print("status", status, flush=True)
     ],
 )
 def test_a_half_read_result_ends_in_a_forked_process(ws: mp.Workspace, before: str, inside: str, after: str) -> None:
-    ws.fetch_profiles()
     done = run_python(FORK.format(before=before, inside=inside, after=after), str(ws.db_path))
     said, status, rows = done.stdout.strip().splitlines()[-3:]
     assert "forked" in said, done.stdout

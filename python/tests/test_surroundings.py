@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import pickle
+import shutil
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -85,10 +86,8 @@ def test_a_fetch_needs_no_standard_error(
     assert pages
 
 
-def test_threads_fetch_into_tables_of_one_file_and_query_it(simulate: Simulate, tmp_path: Path) -> None:
-    simulate(*OPTIONS)
-    ws = mp.Workspace(path=tmp_path / "x.db")
-    ws.fetch_profiles()
+@pytest.mark.usefixtures("stored")
+def test_threads_fetch_into_tables_of_one_file_and_query_it(ws: mp.Workspace) -> None:
     is_over = threading.Event()
 
     def query() -> int:
@@ -114,15 +113,14 @@ def test_threads_fetch_into_tables_of_one_file_and_query_it(simulate: Simulate, 
 
 
 def test_a_wait_for_the_database_is_announced(
-    simulate: Simulate, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    simulate: Simulate, fetched: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     import duckdb
 
     # Slow enough that the first callback comes before the load.
     simulate(*OPTIONS, "--latency", "100ms")
-    path = tmp_path / "x.db"
+    path = shutil.copy(fetched, tmp_path)
     with mp.Workspace(path=path) as ws:
-        ws.fetch_profiles()
         opened: list[duckdb.DuckDBPyConnection] = []
 
         def on_page(page: mp.ProfileProgress) -> None:

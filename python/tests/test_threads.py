@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -73,10 +74,9 @@ def test_eight_threads_of_queries(ws: mp.Workspace) -> None:
             assert found == [PROFILES + number] * 5
 
 
-def test_queries_during_a_fetch_into_another_table(simulate: Simulate, tmp_path: Path) -> None:
+def test_queries_during_a_fetch_into_another_table(simulate: Simulate, fetched: Path, tmp_path: Path) -> None:
     simulate(*OPTIONS, "--latency", "50ms")
-    ws = mp.Workspace(path=tmp_path / "test.db")
-    ws.fetch_profiles(parallel=True)
+    ws = mp.Workspace(path=shutil.copy(fetched, tmp_path))
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(ws.fetch_profiles, "other")
         counts = []
@@ -144,8 +144,8 @@ def test_a_workspace_works_in_a_fork(ws: mp.Workspace) -> None:
     assert ws.sql_scalar(COUNT) == PROFILES
 
 
+@pytest.mark.usefixtures("stored")
 def test_a_workspace_works_in_a_fork_right_after_a_query(ws: mp.Workspace) -> None:
-    ws.fetch_profiles()
 
     def count() -> None:
         assert ws.sql_scalar(COUNT) == PROFILES

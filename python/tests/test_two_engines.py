@@ -6,16 +6,17 @@ destroys what the other has written. So mixpanel-data opens no file that this pr
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Simulate
+from simulator import OPTIONS, PROFILES
 
 import mixpanel_data
 from mixpanel_data import DatabaseLockedError, Workspace
@@ -24,38 +25,20 @@ duckdb = pytest.importorskip("duckdb")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not let two libraries open a database")
 
-PROFILES = 950
 
-# The command line in a process of its own, without the script that a wheel installs.
-# With `-P`, the sources in the working directory do not hide the package.
-MP = [sys.executable, "-P", "-c", "from mixpanel_data._cli import main; main()"]
-
-
-@pytest.fixture(scope="module")
-def simulated() -> Iterator[dict[str, str]]:
-    """Runs a simulated Mixpanel, and returns the variables that point to it."""
-    options = ["--addr", "127.0.0.1:0", "--profiles", str(PROFILES), "--page-size", "100", "--format", "json"]
+@pytest.fixture
+def database(simulate: Simulate, tmp_path: Path) -> Path:
+    """Returns the path of a database that does not exist yet."""
     # Slow enough that the callback for the first page comes before the load.
-    options += ["--latency", "50ms"]
-    with subprocess.Popen([*MP, "simulate", *options], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            text = ""
-            for line in process.stdout:
-                text += line
-                if line.rstrip() == "}":
-                    break
-            yield json.loads(text)
-        finally:
-            process.terminate()
+    simulate(*OPTIONS, "--latency", "50ms")
+    return tmp_path / "project.db"
 
 
 @pytest.fixture
-def database(simulated: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Returns the path of a database that does not exist yet, in an environment with the simulator's account."""
-    for name, value in simulated.items():
-        monkeypatch.setenv(name, value)
-    return tmp_path / "project.db"
+def filled(database: Path, fetched: Path) -> Path:
+    """Returns the path of a database with profiles, which another process has fetched."""
+    shutil.copy(fetched, database)
+    return database
 
 
 def names_of(path: Path) -> list[Path]:
@@ -96,23 +79,21 @@ def is_locked(path: Path) -> bool:
 
 @pytest.mark.parametrize("version", [duckdb.__version__])
 @pytest.mark.parametrize("read_only", [False, True])
-def test_duckdb_first(database: Path, version: str, read_only: bool) -> None:
-    with Workspace(path=database) as workspace:
-        # A file that a newer version creates may have a format that this one cannot read.
-        assert workspace.fetch_profiles("first", progress=False).rows == PROFILES
-        with connect(database) as connection:
+def test_duckdb_first(filled: Path, version: str, read_only: bool) -> None:
+    with Workspace(path=filled) as workspace:
+        with connect(filled) as connection:
             connection.execute("CREATE TABLE mine AS FROM range(200_000)")
-        connection = connect(database, read_only)
+        connection = connect(filled, read_only)
         with pytest.raises(DatabaseLockedError) as raised:
-            workspace.fetch_profiles(progress=False)
+            workspace.fetch_profiles("again", progress=False)
         assert_names_this_process(raised.value)
         if not read_only:
-            assert is_locked(database), f"duckdb {version} must keep its lock"
+            assert is_locked(filled), f"duckdb {version} must keep its lock"
             connection.execute("INSERT INTO mine FROM range(200_000); CHECKPOINT")
         connection.close()
-        assert workspace.fetch_profiles(progress=False).rows == PROFILES
+        assert workspace.fetch_profiles("again", progress=False).rows == PROFILES
         assert count(workspace, "mine") == (200_000 if read_only else 400_000)
-        assert count(workspace, "profiles") == PROFILES
+        assert count(workspace, "profiles") == count(workspace, "again") == PROFILES
 
 
 @pytest.mark.parametrize("version", [duckdb.__version__])
@@ -139,10 +120,8 @@ def test_duckdb_second(database: Path, version: str, read_only: bool) -> None:
         assert read_only or count(workspace, "mine") == 200_000
 
 
-def test_other_paths_of_the_file(database: Path) -> None:
-    with Workspace(path=database) as workspace:
-        workspace.fetch_profiles(progress=False)
-    names = names_of(database)
+def test_other_paths_of_the_file(filled: Path) -> None:
+    names = names_of(filled)
     for opened in names:
         with connect(opened):
             for name in names:
@@ -151,24 +130,22 @@ def test_other_paths_of_the_file(database: Path) -> None:
                 assert_names_this_process(raised.value)
 
 
-def test_a_plain_file_object(database: Path) -> None:
-    with Workspace(path=database) as workspace:
-        workspace.fetch_profiles(progress=False)
-        with database.open("rb"), pytest.raises(DatabaseLockedError) as raised:
+def test_a_plain_file_object(filled: Path) -> None:
+    with Workspace(path=filled) as workspace:
+        with filled.open("rb"), pytest.raises(DatabaseLockedError) as raised:
             workspace.tables()
         assert_names_this_process(raised.value)
         assert count(workspace, "profiles") == PROFILES
 
 
-def test_opened_during_a_fetch(database: Path) -> None:
+def test_opened_during_a_fetch(filled: Path) -> None:
     connections: list[Any] = []
 
     def open_once(_progress: object) -> None:
         if not connections:
-            connections.append(connect(database))
+            connections.append(connect(filled))
 
-    with Workspace(path=database) as workspace:
-        workspace.fetch_profiles(progress=False)
+    with Workspace(path=filled) as workspace:
         with pytest.raises(DatabaseLockedError) as raised:
             workspace.fetch_profiles("again", progress=False, on_page_complete=open_once, lock_wait=0)
         assert_names_this_process(raised.value)
@@ -180,17 +157,16 @@ def test_opened_during_a_fetch(database: Path) -> None:
         assert workspace.unfinished_runs() == []
 
 
-def test_closed_by_another_thread(database: Path) -> None:
+def test_closed_by_another_thread(filled: Path) -> None:
     threads: list[threading.Thread] = []
 
     def open_for_a_while(_progress: object) -> None:
         if not threads:
-            connection = connect(database)
+            connection = connect(filled)
             threads.append(threading.Timer(2, connection.close))
             threads[0].start()
 
-    with Workspace(path=database) as workspace:
-        workspace.fetch_profiles(progress=False)
+    with Workspace(path=filled) as workspace:
         result = workspace.fetch_profiles("again", parallel=True, progress=False, on_page_complete=open_for_a_while)
         threads[0].join()
         assert result.total_rows == PROFILES

@@ -94,7 +94,7 @@ class _IntoTable(ResultWithDataFrame):
         if self.database is None:
             return data_frame(None, [])
         # Imported here: both import this module.
-        from .._query import quoted
+        from .._frames import quoted
         from ..workspace import Workspace
 
         with Workspace.open(self.database) as workspace:

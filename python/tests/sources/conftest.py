@@ -26,18 +26,6 @@ region = "us"
 """
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes minutes, so it runs only with `-m slow` or MP_SLOW=1")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if os.environ.get("MP_SLOW") == "1" or config.getoption("-m") == "slow":
-        return
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="slow; run it with `-m slow` or MP_SLOW=1"))
-
-
 @pytest.fixture
 def simulate() -> Iterator[Callable[..., Simulator]]:
     """Starts simulators, and stops them after the test."""
@@ -60,7 +48,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     accounts = home / "accounts.toml"
     accounts.write_text(ACCOUNTS)
     accounts.chmod(0o600)
-    for name in [name for name in os.environ if name.startswith("MP_") and name not in ("MP_SLOW", "MP_TEST_COMMAND")]:
+    for name in [name for name in os.environ if name.startswith("MP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MP_HOME", str(home))
     routers: list[Router] = []

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -19,16 +15,10 @@ from datetime import date, datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from simulator import start_limited
+
 # Columns of an event that the server, not the package, determines.
 Event = tuple[str, int, str, str | None, str]
-
-_IN_THIS_PYTHON = "import sys; from mixpanel_data import _core; sys.exit(_core.main(['mp', *sys.argv[1:]]))"
-
-
-def command() -> list[str]:
-    """Returns how to run `mp`: MP_TEST_COMMAND, or the installed one, or the one of the native module."""
-    chosen = os.environ.get("MP_TEST_COMMAND") or shutil.which("mp")
-    return [chosen] if chosen else [sys.executable, "-c", _IN_THIS_PYTHON]
 
 
 class Simulator:
@@ -36,23 +26,12 @@ class Simulator:
 
     def __init__(self, *options: str) -> None:
         # With `--active 0`, no events are added to the current day while a test runs.
-        words = [*command(), "simulate", "--addr", "localhost:0", "--format", "json", "--active", "0", *options]
-        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert self._process.stdout is not None
-        text = ""
-        while not text.endswith("}\n"):
-            line = self._process.stdout.readline()
-            assert line, f"the simulator did not start: {words}"
-            text += line
-        self.variables: dict[str, str] = json.loads(text)
-        self.address = self.variables["MP_BASE_URL"]
+        self._running = start_limited("--active", "0", *options)
+        self.address = self._running.variables["MP_BASE_URL"]
 
     def stop(self) -> None:
         """Ends the process."""
-        self._process.terminate()
-        self._process.wait(20)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._running.stop()
 
     def lines(self, first: date, last: date) -> list[str]:
         """Returns the exported lines of these days, over HTTP."""

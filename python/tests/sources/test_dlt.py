@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +219,7 @@ def test_earlier_days_are_added_and_other_options_are_refused(
     simulator = simulate(*FEW)
     router = serve(simulator)
     destination.run("events", from_date="7d", to_date="7d")
-    destination.run("events", from_date="9d", to_date="7d")
+    destination.run("events", from_date=days_ago(9), to_date=datetime.combine(days_ago(7), time()))
     assert destination.events() == simulator.events(days_ago(9), days_ago(7))
     with pytest.raises(Exception, match="drop_resources"):
         destination.run("events", from_date="9d", events=["Search"])
@@ -266,6 +266,9 @@ def test_credentials_come_from_the_secrets_of_dlt(
         ({}, "SOURCES__MIXPANEL__FROM_DATE"),
         ({"from_date": "soon"}, "`soon` is not a day"),
         ({"from_date": "today", "to_date": "2d"}, "is after the last one"),
+        ({"from_date": datetime(2026, 1, 1, 12)}, "from_date is 2026-01-01 12:00:00, and must be a day"),
+        ({"from_date": "today", "refresh_days": 5.0}, "refresh_days is 5.0, and must be an integer"),
+        ({"from_date": "today", "events": b"Search"}, "events is b'Search', and must be a list of texts"),
         ({"from_date": "today", "username": "me"}, "given together"),
         ({"from_date": "today", "username": "me", "secret": "s"}, "require a project"),
         ({"from_date": "today", "username": "me", "secret": "s", "account": "first"}, "either `account`"),

@@ -19,12 +19,16 @@ Simulate = Callable[..., Simulator]
 Serve = Callable[..., Router]
 
 
-def blocks(section: str, language: str) -> list[str]:
-    """Returns the code of a section of the page."""
+def sections(title: str) -> list[str]:
+    """Returns the sections of the page with this title."""
     text = re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    found = [part for part in text if part.startswith(f"{section}\n")]
-    assert len(found) == 1, section
-    return re.findall(rf"^```{language}\n(.*?)^```$", found[0], flags=re.MULTILINE | re.DOTALL)
+    return [part for part in text if part.startswith(f"{title}\n")]
+
+
+def blocks(title: str, language: str) -> list[str]:
+    """Returns the code of a section of the page."""
+    (section,) = sections(title)
+    return re.findall(rf"^```{language}\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
 
 
 def run(code: str, directory: Path) -> str:
@@ -73,6 +77,18 @@ def test_dlt(project: Router, tmp_path: Path) -> None:
     project.projects["12345"] = project.projects["1002"]
     assert "App Open" in run(example.replace('from_date="7d"', ""), tmp_path)
     assert project.exports()[-1].project == "12345"
+
+
+def test_the_options_of_spark_are_those_that_the_page_lists() -> None:
+    needs("pyspark", "pyarrow")
+    from mixpanel_data import spark
+
+    (section,) = sections("Spark")
+    (table,) = re.findall(r"^\| Option \|.*\n\|.*\n((?:\|.*\n)+)", section, flags=re.MULTILINE)
+    listed = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(listed) == sorted(spark._OPTIONS)
+    assert {*spark._ALIASES.values(), *spark._ONLY_EVENTS, *spark._ONLY_PROFILES} <= set(spark._OPTIONS)
+    assert all(f"`{name}`" in (spark.MixpanelDataSource.__doc__ or "") for name in listed)
 
 
 @pytest.mark.slow

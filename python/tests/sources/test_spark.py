@@ -186,6 +186,8 @@ def test_partitions_are_projects_and_days() -> None:
         ({"from": "today", "form": "json"}, "has no option `form`"),
         ({"table": "people"}, "must be `events` or `profiles`"),
         ({"table": "profiles", "from": "today"}, "does not apply to profiles"),
+        ({"table": "profiles", "chunk_days": "2"}, "`chunkDays` does not apply to profiles"),
+        ({"from": "today", "OUTPUTPROPERTIES": "plan"}, "`outputProperties` does not apply to events"),
         ({"from": "today", "secret": "hidden"}, "given together"),
         ({"from": "today", "secret": "hidden", "username": "me"}, "require a project"),
         ({"from": "today", "accounts": "a,b", "projects": "1"}, "requires a single account"),

@@ -1,0 +1,249 @@
+"""Conversions of arguments to what the native module expects.
+
+NumPy, pandas, polars and PyArrow have their own integers, times and lists. These are recognized by what they can do, so
+that none of the libraries is imported. A value is accepted if it means the same in Python; any other raises an
+`InvalidInputError` that names the argument.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+import operator
+import os
+from collections.abc import Callable, Iterable, Mapping, Sized
+from datetime import date, datetime, time, timedelta, timezone
+from typing import Any, NoReturn, TypeVar
+
+from .exceptions import InvalidInputError
+
+Item = TypeVar("Item")
+
+Day = str | date
+"""A day: `2026-11-01`, `today`, `yesterday`, `7d` (seven days ago), or a date."""
+
+_SHOWN_CHARACTERS = 60
+_LONGER_THAN_A_DAY = ("W]", "M]", "Y]")
+"""How the names of NumPy's types for times end whose unit is a week, a month or a year."""
+
+
+def text(name: str, value: object) -> str:
+    """Returns text."""
+    if not isinstance(value, str):
+        refuse(name, value, "text")
+    return str(value)
+
+
+def hidden_text(name: str, value: object) -> str:
+    """Returns text that is not part of an error message, because it is a secret."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} must be text")
+    return str(value)
+
+
+def boolean(name: str, value: object) -> bool:
+    """Returns True or False."""
+    if not isinstance(value, bool) and _kind(value) != "b":
+        refuse(name, value, "True or False")
+    return bool(value)
+
+
+def integer(name: str, value: Any) -> int:
+    """Returns an integer. True and False are none, and neither is an array with a single integer."""
+    if not isinstance(value, (bool, Sized)):
+        try:
+            return int(operator.index(value))
+        except TypeError:
+            pass
+    refuse(name, value, "an integer")
+
+
+def positive(name: str, value: object) -> int:
+    """Returns a positive integer."""
+    number = integer(name, value)
+    if number < 1:
+        raise InvalidInputError(f"{name} must be positive, and is {number}")
+    return number
+
+
+def number(name: str, value: Any, expected: str = "a number") -> float:
+    """Returns a finite number."""
+    # Differences of times count as numbers in NumPy.
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or _kind(value) == "m":
+        refuse(name, value, expected)
+    try:
+        found = float(value)
+    except OverflowError:
+        found = math.inf
+    if not math.isfinite(found):
+        refuse(name, value, "a finite number")
+    return found
+
+
+def seconds(name: str, value: object) -> float:
+    """Returns a number of seconds, which may be a difference of times."""
+    value = _in_python(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return number(name, value, "a number of seconds or a timedelta")
+
+
+def day(name: str, value: Any) -> str:
+    """Returns a day as text. A time that is not midnight is refused, because it would be lost."""
+    if isinstance(value, str):
+        return str(value)
+    found = _in_python(value)
+    is_long = _kind(value) == "M" and str(value.dtype).endswith(_LONGER_THAN_A_DAY)
+    # NaT is a date, but it is not equal to itself.
+    if not isinstance(found, date) or found != found or is_long:
+        refuse(name, value, "a day, such as 2026-11-01")
+    if isinstance(found, datetime):
+        # NumPy's times may be more precise than those of Python.
+        is_day = found == datetime.combine(found.date(), time.min, found.tzinfo)
+        if not is_day or (_kind(value) == "M" and value.astype("datetime64[D]") != value):
+            refuse(name, value, "a day without a time; pass its date alone")
+        found = found.date()
+    return found.isoformat()
+
+
+def point_in_time(name: str, value: Any) -> str:
+    """Returns a time as text. A time without a zone is in UTC, and a timedelta counts back from now."""
+    if isinstance(value, str):
+        return str(value)
+    found = _in_python(value)
+    if isinstance(found, timedelta):
+        found = datetime.now(timezone.utc) - found
+    if not isinstance(found, date) or found != found:
+        refuse(name, value, "a time, a timedelta or text")
+    if isinstance(found, datetime):
+        found = found if found.tzinfo else found.replace(tzinfo=timezone.utc)
+        return found.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    return found.isoformat()
+
+
+def identifier(name: str, value: object) -> str:
+    """Returns an id, which may be an integer, as text."""
+    if isinstance(value, str):
+        return str(value)
+    try:
+        return str(integer(name, value))
+    except InvalidInputError:
+        refuse(name, value, "text or an integer")
+
+
+def path(name: str, value: Any) -> str:
+    """Returns a path as text."""
+    try:
+        found = os.fspath(value)
+    except TypeError:
+        found = None
+    if not isinstance(found, str):
+        refuse(name, value, "a path")
+    return str(found)
+
+
+def text_list(name: str, value: Iterable[str]) -> list[str]:
+    """Returns a list of texts; those of a set are sorted, so that equal sets make equal requests."""
+    found = _each(name, value, "texts", text)
+    return sorted(found) if isinstance(value, (set, frozenset)) else found
+
+
+def integer_list(name: str, value: Iterable[int]) -> list[int]:
+    """Returns a list of integers."""
+    return _each(name, value, "integers", integer)
+
+
+def number_list(name: str, value: Iterable[float]) -> list[float]:
+    """Returns a list of numbers."""
+    return _each(name, value, "numbers", number)
+
+
+def behaviors(name: str, value: str | Iterable[Mapping[str, Any]]) -> str:
+    """Returns behaviors as JSON."""
+    if isinstance(value, str):
+        return str(value)
+    return json.dumps(_items(name, value, "dicts"), default=_json_value, allow_nan=False)
+
+
+def options(name: str, value: Any) -> dict[str, Any]:
+    """Returns options in a dict."""
+    if not isinstance(value, Mapping):
+        refuse(name, value, "a dict")
+    return dict(value)
+
+
+def one_of(name: str, value: object, choices: tuple[str, ...]) -> str:
+    """Returns a text that is one of these."""
+    if not isinstance(value, str) or value not in choices:
+        refuse(name, value, f"{', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}")
+    return str(value)
+
+
+def refuse(name: str, value: object, expected: str) -> NoReturn:
+    """Raises the error for a value that is something else.
+
+    Raises:
+        InvalidInputError: Always.
+    """
+    raise InvalidInputError(f"{name} is {shown(value)}, and must be {expected}")
+
+
+def _each(name: str, value: Any, plural: str, convert: Callable[[str, Any], Item]) -> list[Item]:
+    """Returns the converted items of a list."""
+    found = []
+    for item in _items(name, value, plural):
+        try:
+            found.append(convert(name, item))
+        except InvalidInputError:
+            raise InvalidInputError(f"{name} contains {shown(item)}, and must be a list of {plural}") from None
+    return found
+
+
+def _items(name: str, value: Any, plural: str) -> list[Any]:
+    """Returns the items of anything that is like a list; a text would be taken for a list of characters."""
+    expected = f"a list of {plural}"
+    if isinstance(value, (str, bytes, bytearray, Mapping)) or not hasattr(value, "__iter__"):
+        refuse(name, value, expected)
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and len(shape) != 1:
+        raise InvalidInputError(f"{name} has {len(shape)} dimensions, and must be {expected}")
+    # PyArrow has an object for each value.
+    return [item.as_py() if hasattr(item, "as_py") else item for item in value]
+
+
+def _kind(value: object) -> str:
+    """Returns the letter that NumPy has for the type of a single value, such as `M` for a time, or an empty text."""
+    if isinstance(value, Sized):
+        return ""
+    return str(getattr(getattr(value, "dtype", None), "kind", ""))
+
+
+def _in_python(value: Any) -> Any:
+    """Returns a time, or a difference of times, of NumPy as one of Python if it has a unit; others as they are."""
+    kind = _kind(value)
+    if kind not in ("M", "m") or "[" not in str(value.dtype):
+        return value
+    return value.astype("datetime64[us]" if kind == "M" else "timedelta64[us]").item()
+
+
+def _json_value(value: Any) -> Any:
+    """Returns a value of NumPy as one that JSON has."""
+    for convert in (boolean, integer, number):
+        try:
+            return convert("a value", value)
+        except InvalidInputError:
+            continue
+    raise TypeError(f"{shown(value)} cannot be part of JSON")
+
+
+def shown(value: object) -> str:
+    """Returns what a message calls a value: itself, if it is short, or its type."""
+    if isinstance(value, date) or _kind(value) == "M":
+        return str(value)
+    if isinstance(value, str):
+        found = repr(str(value))
+        return found if len(found) <= _SHOWN_CHARACTERS else f"{found[:_SHOWN_CHARACTERS]}…"
+    is_simple = value is None or isinstance(value, (bytes, numbers.Number)) or _kind(value) == "b"
+    found = repr(value) if is_simple else ""
+    return found if 0 < len(found) <= _SHOWN_CHARACTERS else f"an object of type {type(value).__name__}"
