@@ -100,8 +100,8 @@ fn write_string(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_str(&serde_json::to_string(text).map_err(|_| fmt::Error)?)
 }
 
-/// Parses the value. Numbers in a JSON column get `serde_json`'s precision; an integer beyond 64 bits and a decimal
-/// beyond 15 digits become text.
+/// Parses the value. An integer beyond 64 bits and a decimal beyond 15 digits become text. So does the whole value of a
+/// JSON column with such an integer or with a number beyond the range of floats; its other numbers become floats.
 impl From<SqlValue> for Value {
     fn from(value: SqlValue) -> Self {
         match value {
@@ -110,7 +110,10 @@ impl From<SqlValue> for Value {
             SqlValue::Number(number) => Self::Number(number),
             SqlValue::Digits(text) => parsed_digits(text),
             SqlValue::Text(text) => Self::String(text),
-            SqlValue::Json(text) => serde_json::from_str(&text).unwrap_or(Self::String(text)),
+            SqlValue::Json(text) => {
+                let parsed = if has_large_integer(&text) { None } else { serde_json::from_str(&text).ok() };
+                parsed.unwrap_or(Self::String(text))
+            }
             SqlValue::List(items) => items.into_iter().map(Self::from).collect(),
             SqlValue::Object(members) => {
                 Self::Object(members.into_iter().map(|(key, value)| (key, value.into())).collect::<Map<_, _>>())
@@ -132,6 +135,21 @@ impl From<Value> for SqlValue {
             }
         }
     }
+}
+
+/// Returns whether JSON contains an integer beyond 64 bits, which `serde_json` would round.
+fn has_large_integer(json: &str) -> bool {
+    let mut in_string = false;
+    // Escaped characters cannot end a string.
+    let json = json.replace("\\\\", "").replace("\\\"", "");
+    let mut numbers = json.split(|character: char| {
+        in_string ^= character == '"';
+        in_string || !matches!(character, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')
+    });
+    numbers.any(|number| {
+        let is_integer = number.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit());
+        is_integer && number.len() >= 19 && number.parse::<i64>().is_err() && number.parse::<u64>().is_err()
+    })
 }
 
 fn parsed_digits(text: String) -> Value {
@@ -186,9 +204,38 @@ mod tests {
             (SqlValue::float(f64::NAN), "\"NaN\"", json!("NaN")),
             (SqlValue::float(f64::NEG_INFINITY), "\"-Infinity\"", json!("-Infinity")),
             (SqlValue::json("1e400"), "1e400", json!("1e400")),
+            (SqlValue::json("18446744073709551615"), "18446744073709551615", json!(u64::MAX)),
+            (SqlValue::json("18446744073709551616"), "18446744073709551616", json!("18446744073709551616")),
+            (SqlValue::json("-9223372036854775809"), "-9223372036854775809", json!("-9223372036854775809")),
+            (
+                SqlValue::json("[1,{\"a\":-1e0,\"b\":2.50}]"),
+                "[1,{\"a\":-1e0,\"b\":2.50}]",
+                json!([1, {"a": -1.0, "b": 2.5}]),
+            ),
         ];
         for (value, text, parsed) in table {
             assert_eq!((value.to_string().as_str(), Value::from(value)), (text, parsed));
+        }
+    }
+    #[test]
+    fn json_with_a_large_integer_stays_text() {
+        let large = "123456789012345678901234567890";
+        for text in [
+            format!("{{\"a\":[{large}]}}"),
+            format!("[\"x\\\"\",-{large} ]"),
+            format!("[\"\\\\\",{large}]"),
+            format!(" {large}"),
+        ] {
+            assert_eq!(Value::from(SqlValue::json(&text)), json!(text), "{text}");
+        }
+        for text in [
+            format!("{{\"{large}\":1}}"),
+            format!("[\"{large}\",\"\\\"{large}\"]"),
+            format!("[{large}.5,{large}e1,0.{large}]"),
+            "[1234567890123456789,-1234567890123456789]".to_owned(),
+        ] {
+            let parsed: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(Value::from(SqlValue::json(&text)), parsed, "{text}");
         }
     }
 }
