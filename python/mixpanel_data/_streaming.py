@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -14,6 +15,9 @@ from ._progress import log
 from ._requests import request
 from ._session import Connection, encoded
 from .exceptions import from_core_error
+
+
+atexit.register(_core.pass_on_warnings)
 
 
 class ArrowRecords:
