@@ -32,7 +32,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("fetch_profiles", {"output_properties": "plan"}, "output_properties"),
     ("fetch_profiles", {"output_properties": 5}, "output_properties"),
     ("fetch_profiles", {"output_properties": ["a", 5]}, "output_properties contains 5, and must be a list of texts"),
-    ("fetch_profiles", {"distinct_ids": [{"a": 1}]}, "distinct_ids contains an object of type dict, and must be a list"),
+    ("fetch_profiles", {"distinct_ids": [{"a": 1}]}, "distinct_ids contains an object of type dict"),
     ("fetch_profiles", {"behaviors": 5}, "behaviors"),
     ("fetch_profiles", {"distinct_id": {1}}, "distinct_id"),
     ("fetch_profiles", {"where": "\ud800"}, "where is text that is not valid Unicode"),

@@ -222,9 +222,11 @@ def test_a_query_of_another_thread_is_stopped_by_cancel(ws: mp.Workspace) -> Non
 
     thread = threading.Thread(target=query)
     thread.start()
-    time.sleep(0.5)
-    ws.cancel()
-    thread.join(10)
+    end = time.monotonic() + 10
+    while thread.is_alive() and time.monotonic() < end:
+        # The query may not have begun yet, and a cancellation that comes before it does not stop it.
+        thread.join(0.5)
+        ws.cancel()
     assert not thread.is_alive()
     assert isinstance(caught[0], mp.OperationCancelledError)
 
