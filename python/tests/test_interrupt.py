@@ -232,16 +232,6 @@ def test_a_query_of_another_thread_is_stopped_by_cancel(ws: mp.Workspace) -> Non
 
 
 def test_no_signal_handler_is_installed(ws: mp.Workspace) -> None:
-    # A shell starts background processes with SIGINT ignored, and Python then leaves it so.
-    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        check_signal_handlers(ws)
-    finally:
-        signal.signal(signal.SIGINT, inherited)
-
-
-def check_signal_handlers(ws: mp.Workspace) -> None:
-    """Checks that a fetch leaves all handlers as they are."""
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)]
     ws.fetch_profiles()
     assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)]
