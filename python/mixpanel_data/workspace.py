@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from . import _arguments
-from ._arguments import boolean, identifier, one_of
+from ._arguments import boolean, identifier, integer, one_of
 from ._frames import optional
 from ._options import RunOptions, check_names
 from ._query import QueryResult
@@ -42,6 +42,9 @@ class Workspace(Runs, Streamer, Statistics):
         path: The database file; by default `~/.mp/data/PROJECT.db`.
         read_only: Whether to refuse everything that changes the database.
         base_url: A server on this machine to send requests to instead of Mixpanel, for tests.
+        quota: The requests that Mixpanel allows the project, such as `"120/h"`; by default `"60/h"`, of queries and of
+            exports each.
+        reserve: How many of them to leave to other programs; by default none.
 
     Example:
         ```python
@@ -62,6 +65,8 @@ class Workspace(Runs, Streamer, Statistics):
         read_only: bool = False,
         *,
         base_url: str | None = None,
+        quota: str | None = None,
+        reserve: int | None = None,
     ) -> None:
         choice = without_none(
             account=account,
@@ -69,6 +74,8 @@ class Workspace(Runs, Streamer, Statistics):
             region=region,
             path=None if path is None else absolute(path),
             base_url=base_url,
+            quota=quota,
+            reserve=None if reserve is None else integer("reserve", reserve),
         )
         self._set_up(choice, read_only)
 
