@@ -136,7 +136,7 @@ async fn resume_stage(
         let checked = load::preflight(&path, stage.manifest().dataset(), &name, stage.manifest().if_exists, kind, wait);
         (stage, checked)
     };
-    let (stage, Checked { seen, warnings }) = waiting(&mut resume.control, at_most, stage, look).await?;
+    let (stage, Checked { seen, warnings, .. }) = waiting(&mut resume.control, at_most, stage, look).await?;
     tell(&mut resume.control, warnings);
     check_base(stage.manifest(), client, database, &table, &mut resume.control).await?;
     let Manifest { if_exists, property_rules, .. } = stage.manifest();

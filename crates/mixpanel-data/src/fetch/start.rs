@@ -135,8 +135,7 @@ pub(super) async fn preflight(
     let ((), checked) = waiting(control, at_most, (), look).await?;
     check_same_rules(control, database, table, if_exists, rules).await?;
     tell(control, checked.warnings);
-    let name = table.clone();
-    if checked.seen.found == Found::Nothing && blocking(move || load::is_keyword(&name)).await? {
+    if checked.seen.found == Found::Nothing && checked.is_keyword {
         control.callbacks.tell(&FetchEvent::Note(Note::Keyword { table: table.to_string() }));
     }
     Ok(())

@@ -75,11 +75,10 @@ fn recorded_rules(connection: &Connection, table: &TableName, run_id: &str) -> R
 ///
 /// # Errors
 /// `Storage` if DuckDB cannot be used.
-pub(crate) fn is_keyword(table: &TableName) -> Result<bool> {
+pub(super) fn is_keyword(connection: &Connection, table: &TableName) -> Result<bool> {
     let fail = |error| statement("look up the keywords of SQL", &error);
-    let sql = "SELECT count(*) > 0 FROM duckdb_keywords()
+    let sql = "SELECT count(*) > 0 FROM system.main.duckdb_keywords()
                WHERE keyword_category IN ('reserved', 'type_function') AND keyword_name = system.main.lower(?)";
-    let connection = Connection::open_in_memory().map_err(fail)?;
     connection.query_row(sql, [table.as_str()], |row| row.get(0)).map_err(fail)
 }
 
@@ -125,7 +124,7 @@ mod tests {
             let table = TableName::parse(name).unwrap();
             connection.execute_batch(&format!("CREATE TABLE {} (a INTEGER)", table.quoted())).unwrap();
             let works = connection.prepare(&format!("SELECT count(*) FROM {name}")).is_ok();
-            assert_eq!(is_keyword(&table).unwrap(), !works, "{name}");
+            assert_eq!(is_keyword(&connection, &table).unwrap(), !works, "{name}");
         }
     }
 }

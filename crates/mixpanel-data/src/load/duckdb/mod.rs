@@ -52,7 +52,7 @@ mod verify;
 
 pub(crate) use by_day::{DayState, LastEventLoad, RecordedDay, last_event_load};
 pub(crate) use examine::examine;
-pub(crate) use known::{exists, is_keyword, is_loaded, maker, rules_of_table};
+pub(crate) use known::{exists, is_loaded, maker, rules_of_table};
 pub(crate) use last_load::{LastLoad, last_load};
 pub(crate) use load::load;
 pub(crate) use load_stop::LoadStop;

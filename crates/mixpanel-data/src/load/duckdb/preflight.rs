@@ -11,6 +11,7 @@ use duckdb::Connection;
 
 use super::by_day;
 use super::dependents;
+use super::known::is_keyword;
 use super::metadata;
 use super::pages::{self, LOADING, LoadingTable};
 use super::properties;
@@ -40,6 +41,8 @@ pub(crate) struct Checked {
     pub(crate) seen: Seen,
     /// Warnings about missing file system features, and about data that a replacement drops.
     pub(crate) warnings: Vec<Warning>,
+    /// Whether queries must put the table's name in double quotes because it is an SQL keyword.
+    pub(crate) is_keyword: bool,
 }
 
 /// Checks quickly that a load can succeed, leaving the database unchanged.
@@ -71,8 +74,16 @@ pub(crate) fn preflight(
         let lacks = lacking.into_iter().map(str::to_owned).collect();
         warnings.push(Warning::FileSystem { directory: directory.to_owned(), lacks });
     }
-    let seen = check_file_system(database, dataset, table, if_exists, kind, wait, &mut warnings)?;
-    Ok(Checked { seen, warnings })
+    let (seen, is_keyword) = match location {
+        Location::Present(path) => check(&path, dataset, table, if_exists, kind, wait, &mut warnings)?,
+        Location::Absent(_) => {
+            let fail = |error| statement("look up DuckDB's internal names", &error);
+            let connection = Connection::open_in_memory().map_err(fail)?;
+            target::check_name(&connection, table)?;
+            (Seen::nothing(), is_keyword(&connection, table)?)
+        }
+    };
+    Ok(Checked { seen, warnings, is_keyword })
 }
 
 /// Repeats the checks of [`preflight`] whose results other processes may have changed since.
@@ -87,27 +98,26 @@ pub(crate) fn look(
     kind: LoadKind,
     wait: Duration,
 ) -> Result<Seen> {
-    check_file_system(database, dataset, table, if_exists, kind, wait, &mut Vec::new())
+    match locate(database)? {
+        Location::Present(path) => Ok(check(&path, dataset, table, if_exists, kind, wait, &mut Vec::new())?.0),
+        Location::Absent(_) => Ok(Seen::nothing()),
+    }
 }
 
-fn check_file_system(
-    database: &Path,
+/// Looks at an existing database and rehearses the load. Also returns whether the table's name is a keyword.
+fn check(
+    path: &Path,
     dataset: &'static Dataset,
     table: &TableName,
     if_exists: IfExists,
     kind: LoadKind,
     wait: Duration,
     warnings: &mut Vec<Warning>,
-) -> Result<Seen> {
-    let Location::Present(path) = locate(database)? else {
-        let fail = |error| statement("look up DuckDB's internal names", &error);
-        target::check_name(&Connection::open_in_memory().map_err(fail)?, table)?;
-        return Ok(Seen::nothing());
-    };
+) -> Result<(Seen, bool)> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
-    let database = Database::open_waiting(&path, Access::ReadWrite, wait, go_on)?;
+    let database = Database::open_waiting(path, Access::ReadWrite, wait, go_on)?;
     let connection = database.connection();
-    let mut seen = Seen::look(connection, dataset, &path, table)?;
+    let mut seen = Seen::look(connection, dataset, path, table)?;
     let target = target::check(connection, dataset, table, if_exists, kind)?;
     let fail = |error| statement("do a dry run of the load", &error);
     let views = dependents::readable_views(connection)?;
@@ -142,7 +152,7 @@ fn check_file_system(
         .and_then(|()| rejects::check_file_system(connection, table))
         .and_then(|()| if dataset.is_by_day() { by_day::check_file_system(connection, table) } else { Ok(()) })
         .map_err(not_ours)?;
-    Ok(seen)
+    Ok((seen, is_keyword(connection, table)?))
 }
 
 /// Returns a warning for each object of the user that has the name of one that the load would maintain.
