@@ -12,18 +12,27 @@ import math
 import numbers
 import operator
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sized
 from datetime import date, datetime, time, timedelta, timezone
-from typing import Any, NoReturn, TypeVar
-
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from .exceptions import InvalidInputError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 Item = TypeVar("Item")
 
 Day = str | date
 """A day: `2026-11-01`, `today`, `yesterday`, `7d` (seven days ago), or a date."""
 
+REGIONS = ("us", "eu", "in")
+DEDUPE = ("exact", "day", "none")
+
 _SHOWN_CHARACTERS = 60
+_ITEM = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"\s*|(?P<plain>[^",][^,]*)?)(?:,|$)')
+"""An item of a list in a text."""
+
 _LONGER_THAN_A_DAY = ("W]", "M]", "Y]")
 """How the names of NumPy's types for times end whose unit is a week, a month or a year."""
 
@@ -166,6 +175,26 @@ def behaviors(name: str, value: str | Iterable[Mapping[str, Any]]) -> str:
     return json.dumps(_items(name, value, "dicts"), default=_json_value, allow_nan=False)
 
 
+def split(name: str, value: object) -> list[str]:
+    """Returns the names in a text, which are separated by commas, as the options of the command `mp` are.
+
+    Whitespace around a name is no part of it. A name in double quotes may have both, and `""` stands for a quote.
+    """
+    given, start, found = text(name, value), 0, []
+    # After a comma at the end, there is one more item.
+    while start <= len(given):
+        item = _ITEM.match(given, start)
+        if item is None:
+            raise InvalidInputError(f'{name} is {shown(given)}; write a name that has a comma or a quote as "a,b"')
+        plain, quoted = (item["plain"] or "").strip(), item["quoted"]
+        found.append(plain if quoted is None else quoted.replace('""', '"'))
+        if not plain and quoted is None:
+            missing = f"name {len(found)} is missing" if given.strip(", \t\r\n") else "it has no names"
+            raise InvalidInputError(f"{name} is {shown(given)}: {missing}")
+        start = item.end() + (not item[0].endswith(","))
+    return found
+
+
 def options(name: str, value: Any) -> dict[str, Any]:
     """Returns options in a dict."""
     if not isinstance(value, Mapping):
@@ -178,6 +207,24 @@ def one_of(name: str, value: object, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in choices:
         refuse(name, value, f"{', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}")
     return str(value)
+
+
+def region(name: str, value: object) -> str:
+    """Returns a region in lower case."""
+    return one_of(name, value.strip().lower() if isinstance(value, str) else value, REGIONS)
+
+
+def time_zone(name: str, value: object) -> ZoneInfo:
+    """Returns a time zone."""
+    # Here, so that importing the package does not take longer.
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(text(name, value))
+    except (OSError, KeyError, ValueError) as error:
+        if isinstance(error, InvalidInputError):
+            raise
+        refuse(name, value, "the name of a time zone, such as Europe/Lisbon")
 
 
 def refuse(name: str, value: object, expected: str) -> NoReturn:

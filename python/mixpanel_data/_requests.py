@@ -47,6 +47,10 @@ def _if_exists(name: str, value: object) -> str:
     return _arguments.one_of(name, value, _IF_EXISTS)
 
 
+def _dedupe(name: str, value: object) -> str:
+    return _arguments.one_of(name, value, _arguments.DEDUPE)
+
+
 _CONVERSIONS: dict[str, Callable[[str, Any], Any]] = {
     "accept_partial": _arguments.boolean,
     "allow_drift": _arguments.number,
@@ -57,6 +61,7 @@ _CONVERSIONS: dict[str, Callable[[str, Any], Any]] = {
     "buckets": _arguments.integer_list,
     "chunk_days": _arguments.integer,
     "cohort_id": _arguments.identifier,
+    "dedupe": _dedupe,
     "distinct_ids": _arguments.text_list,
     "drop_properties": _arguments.text_list,
     "events": _arguments.text_list,

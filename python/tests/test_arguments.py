@@ -38,7 +38,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("fetch_profiles", {"where": "\ud800"}, "where is text that is not valid Unicode"),
     ("fetch_profiles", {"limit": 2**70}, "limit"),
     ("fetch_profiles", {"page_size": "many"}, "page_size"),
-    ("fetch_events", {**DAYS, "dedupe": "often"}, "dedupe is often, and must be one of `exact`"),
+    ("fetch_events", {**DAYS, "dedupe": "often"}, "dedupe is 'often', and must be 'exact', 'day' or"),
     ("fetch_events", {**DAYS, "events": [None]}, "events contains None, and must be a list of texts"),
     ("stream_profiles", {"where": 5}, "where is 5, and must be text"),
     ("stream_events", {**DAYS, "chunk_days": "5"}, "chunk_days"),
