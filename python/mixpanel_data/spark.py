@@ -193,11 +193,10 @@ def _logins(chosen: Mapping[str, str]) -> tuple[Login, ...]:
     username, secret, region = chosen.get("username"), chosen.get("secret"), chosen.get("region")
     if region is not None:
         region = _arguments.region("the option `region`", region)
-    logins = [
-        Login(account, project, region, username, secret)
-        for account in accounts or [None]
-        for project in projects or [None]
-    ]
+    # Without names, there is one login, with the default account or its own project.
+    of_accounts: list[str | None] = [*accounts] if accounts else [None]
+    of_projects: list[str | None] = [*projects] if projects else [None]
+    logins = [Login(account, project, region, username, secret) for account in of_accounts for project in of_projects]
     for login in logins:
         login.check("accounts", "projects")
     for account in accounts or []:

@@ -12,8 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-from . import _arguments
-from ._arguments import boolean, identifier, one_of
+from ._arguments import absolute, boolean, identifier, one_of, text
 from ._frames import optional
 from ._options import RunOptions, check_names
 from ._query import QueryResult
@@ -64,11 +63,11 @@ class Workspace(Runs, Streamer, Statistics):
         base_url: str | None = None,
     ) -> None:
         choice = without_none(
-            account=account,
+            account=None if account is None else text("account", account),
             project_id=None if project_id is None else identifier("project_id", project_id),
-            region=region,
-            path=None if path is None else absolute(path),
-            base_url=base_url,
+            region=None if region is None else text("region", region),
+            path=None if path is None else absolute("path", path),
+            base_url=None if base_url is None else text("base_url", base_url),
         )
         self._set_up(choice, read_only)
 
@@ -80,7 +79,7 @@ class Workspace(Runs, Streamer, Statistics):
     def open(cls, path: str | PathLike[str], *, read_only: bool = True) -> Self:
         """Opens a database without credentials. What needs them raises `ConfigError`."""
         workspace = cls.__new__(cls)
-        workspace._set_up({"path": absolute(path), "offline": True}, read_only)
+        workspace._set_up({"path": absolute("path", path), "offline": True}, read_only)
         return workspace
 
     @classmethod
@@ -142,9 +141,9 @@ class Workspace(Runs, Streamer, Statistics):
             QueryError: The query is wrong.
             DatabaseNotFoundError: Nothing has been fetched yet.
         """
-        sql = _arguments.text("the query", sql)
+        sql = text("the query", sql)
         self._connection.call("check_sql", sql=sql)
-        return QueryResult(lambda text: self._connection.core.query(text), sql)
+        return QueryResult(lambda query: self._connection.core.query(query), sql)
 
     def sql(self, query: str) -> pandas.DataFrame:
         """Runs a read-only query and returns its rows as a pandas data frame.
@@ -168,7 +167,7 @@ class Workspace(Runs, Streamer, Statistics):
     def info(self) -> WorkspaceInfo:
         """Returns the project, the account, the database and its tables."""
         found = self._connection.info()
-        path = Path(found["path"])
+        path = Path(absolute("path", found["path"]))
         status = path.stat() if path.exists() else None
         # Linux does not tell; `st_ctime` is the time of the last change there.
         born: float | None = getattr(status, "st_birthtime", None)
@@ -185,7 +184,7 @@ class Workspace(Runs, Streamer, Statistics):
     @property
     def db_path(self) -> Path:
         """The path of the database file."""
-        return Path(self._connection.info()["path"])
+        return Path(absolute("path", self._connection.info()["path"]))
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -263,18 +262,6 @@ class Workspace(Runs, Streamer, Statistics):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (type(self), self._choice, self._connection.is_read_only)
-
-
-def absolute(path: str | PathLike[str]) -> str:
-    """Returns a path that means the same file in another working directory."""
-    text = _arguments.path("path", path)
-    if not text or text.startswith("~"):
-        return text
-    try:
-        return os.path.join(os.getcwd(), text)
-    except OSError:
-        # The working directory is deleted, which the first use reports.
-        return text
 
 
 def _restored(kind: type[Workspace], choice: dict[str, Any], read_only: bool) -> Workspace:
