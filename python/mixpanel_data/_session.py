@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,15 @@ from ._arguments import check_unicode, refuse
 from ._progress import log, log_messages
 from ._wording import in_python
 from .exceptions import ConfigError, InvalidInputError, from_core_error
+
+TEMPORARY, EPHEMERAL = "mixpanel-data-", "ephemeral.db"
+"""How the directory of a temporary database begins, and the name of its file."""
+
+
+def is_temporary(path: str) -> bool:
+    """Returns whether a database is one that `Workspace.ephemeral` made."""
+    directory, name = os.path.split(path)
+    return name == EPHEMERAL and os.path.basename(directory).startswith(TEMPORARY)
 
 
 def without_none(**arguments: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ._options import RunOptions, check_names
 from ._query import QueryResult
 from ._requests import event_result, request
 from ._runs import Runs
-from ._session import Connection, without_none
+from ._session import EPHEMERAL, TEMPORARY, Connection, without_none
 from ._statistics import Statistics
 from ._streaming import Streamer
 from .types import EventAudit, FetchResult, ParallelFetchResult, QuotaUsage, SQLResult, TableType, WorkspaceInfo
@@ -93,8 +93,8 @@ class Workspace(Runs, Streamer, Statistics):
         base_url: str | None = None,
     ) -> Iterator[Self]:
         """Uses a temporary database, which is deleted at the end of the `with` block; the workspace ends with it."""
-        with tempfile.TemporaryDirectory(prefix="mixpanel-data-") as directory:
-            path = os.path.join(directory, "ephemeral.db")
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY) as directory:
+            path = os.path.join(directory, EPHEMERAL)
             workspace = cls(account, project_id, region, path, base_url=base_url)
             try:
                 yield workspace

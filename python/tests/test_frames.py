@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import datetime
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -207,9 +209,15 @@ def test_a_result_says_that_it_cannot_be_pickled(ws: mp.Workspace) -> None:
         pickle.dumps(ws.query("SELECT 1"))
 
 
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_result_can_be_copied(ws: mp.Workspace, duplicate: Callable[[Any], Any]) -> None:
+    result = ws.query("SELECT 10")
+    assert duplicate(result).fetchall() == result.fetchall() == [(10,)]
+
+
 @pytest.mark.parametrize("query", [None, 1, b"SELECT 1"])
 def test_a_query_that_is_no_text(ws: mp.Workspace, query: Any) -> None:
-    with pytest.raises(mp.InvalidInputError, match="the query must be text"):
+    with pytest.raises(mp.InvalidInputError, match="the query is .*, and must be text"):
         ws.query(query)
 
 
