@@ -3,13 +3,24 @@
 from collections.abc import Callable
 from typing import Any, final
 
-__all__ = ["ArrowStream", "Collected", "CoreError", "LineStream", "Session", "accounts", "main", "version"]
+__all__ = [
+    "ArrowStream",
+    "Collected",
+    "CoreError",
+    "LineStream",
+    "Session",
+    "accounts",
+    "main",
+    "pass_on_warnings",
+    "version",
+]
 
 class CoreError(Exception): ...
 
 def version() -> str: ...
 def main(words: list[str], closed: list[int]) -> int: ...
 def accounts(name: str, arguments: str) -> str: ...
+def pass_on_warnings() -> None: ...
 @final
 class Session:
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -39,6 +40,9 @@ class Listener:
         return found
 
 
+atexit.register(_core.pass_on_warnings)
+
+
 class ArrowRecords:
     """Record batches of a stream, which can be read once, for example by `polars.DataFrame(records)` or a loop.
 
@@ -65,7 +69,7 @@ class ArrowRecords:
         module = optional("pyarrow", "'mixpanel-data[pandas]'", "an iterator over record batches")
         return self._iterate(module.RecordBatchReader.from_stream)
 
-    def _iterate(self, read: Callable[[_core.Collected], Iterable[pyarrow.RecordBatch]]) -> Iterator[pyarrow.RecordBatch]:
+    def _iterate(self, read: Callable[[Any], Iterable[pyarrow.RecordBatch]]) -> Iterator[pyarrow.RecordBatch]:
         # Raises an error if another reader got the batches; without it, there would be none.
         self.__arrow_c_stream__()
         self._is_used = True

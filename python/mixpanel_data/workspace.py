@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-from ._arguments import absolute, boolean, identifier, one_of, text
+from ._arguments import absolute, boolean, identifier, integer, one_of, text
 from ._frames import optional
 from ._options import RunOptions, check_names
 from ._query import QueryResult
@@ -41,6 +41,9 @@ class Workspace(Runs, Streamer, Statistics):
         path: The database file; by default `~/.mp/data/PROJECT.db`.
         read_only: Whether to refuse everything that changes the database.
         base_url: A server on this machine to send requests to instead of Mixpanel, for tests.
+        quota: The requests that Mixpanel allows the project, such as `"120/h"`; by default `"60/h"`, of queries and of
+            exports each.
+        reserve: How many of them to leave to other programs; by default none.
 
     Example:
         ```python
@@ -61,6 +64,8 @@ class Workspace(Runs, Streamer, Statistics):
         read_only: bool = False,
         *,
         base_url: str | None = None,
+        quota: str | None = None,
+        reserve: int | None = None,
     ) -> None:
         choice = without_none(
             account=None if account is None else text("account", account),
@@ -68,6 +73,8 @@ class Workspace(Runs, Streamer, Statistics):
             region=None if region is None else text("region", region),
             path=None if path is None else absolute("path", path),
             base_url=None if base_url is None else text("base_url", base_url),
+            quota=None if quota is None else text("quota", quota),
+            reserve=None if reserve is None else integer("reserve", reserve),
         )
         self._set_up(choice, read_only)
 

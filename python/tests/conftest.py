@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,13 @@ def simulators() -> Iterator[dict[tuple[str, ...], Simulator]]:
     yield running
     for simulator in running.values():
         simulator.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Python's own handling of SIGINT, here and in children: a shell starts background jobs with SIGINT ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

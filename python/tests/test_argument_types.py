@@ -229,7 +229,10 @@ NO_DAYS = [
     (20261118, "is 20261118, and must be a day"),
 ]
 ARRAY = np.array(["a", "b"])
-NO_TRUTHS = [(value, "and must be True or False") for value in (1, "yes", np.array([True, False]), pd.NA, np.array(True))]
+NO_TRUTHS = [
+    (value, "and must be True or False") for value in (1, "yes", np.array([True, False]), pd.NA, np.array(True))
+]
+NO_POINTS_IN_TIME = [(value, "and must be a time") for value in (pd.NaT, np.datetime64("NaT"), ARRAY, 5)]
 
 # The argument, methods that take it with the other arguments that they need, and wrong values with their message.
 WRONG: list[tuple[str, dict[str, dict[str, Any]], list[tuple[Any, str]]]] = [
@@ -244,7 +247,7 @@ WRONG: list[tuple[str, dict[str, dict[str, Any]], list[tuple[Any, str]]]] = [
     ("allow_drift", {"fetch_events": DAYS}, NO_NUMBERS),
     ("from_date", {"fetch_events": {}, "stream_events": {"to_date": DAY}, "daily_counts": {}}, NO_DAYS),
     ("since", {"fetch_events": {}}, NO_DAYS),
-    ("since", {"fetch_profiles": {}}, [(value, "and must be a time") for value in (pd.NaT, np.datetime64("NaT"), ARRAY, 5)]),
+    ("since", {"fetch_profiles": {}}, NO_POINTS_IN_TIME),
     ("events", {"fetch_events": DAYS, "refresh_events": {}, "daily_counts": {}}, NO_TEXTS),
     ("output_properties", {"fetch_profiles": {}, "stream_profiles": {}}, NO_TEXTS),
     ("properties", {"property_coverage": {"event": "x"}}, NO_TEXTS),
@@ -334,7 +337,7 @@ def test_a_fetch_with_values_of_other_libraries(simulate: Simulate, tmp_path: Pa
     assert {event["event_time"].date() for event in events} == {date(2026, 11, 18), date(2026, 11, 19)}
     before = requests()
     days["from_date"] += pd.Timedelta(hours=6)
-    with pytest.raises(mp.InvalidInputError, match="from_date is 2026-11-18 06:00:00, and must be a day without a time"):
+    with pytest.raises(mp.InvalidInputError, match="from_date is 2026-11-18 06:00:00, and must be a day"):
         ws.fetch_events(**days)
     assert requests() == before
 

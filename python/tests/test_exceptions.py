@@ -185,6 +185,25 @@ def test_hints_are_shown_below_the_traceback(payload: dict[str, Any], expected: 
     assert shown.splitlines()[-1 - len(expected) :] == ["mixpanel_data.exceptions.DiskFullError: why", *expected]
 
 
+@pytest.mark.parametrize(
+    ("code", "details", "expected"),
+    [
+        ("INCOMPLETE", {"emptied_rows": 3}, "resume_fetch(run_id='r-1', allow_empty=True) empties the table"),
+        ("TABLE_CHANGED", {"superseded": True}, "resume_fetch(run_id='r-1', if_exists=\"replace\", replace_newer=True)"),
+        ("TABLE_CHANGED", {"since": "2026-11-01"}, "resume_fetch(run_id='r-1'), or fetch again with since=\"last\""),
+        ("TABLE_CHANGED", {"difference": "rows"}, "load them with resume_fetch(run_id='r-1')"),
+        ("QUERY_FAILED", {"max_history_days": 5}, "resume_fetch(run_id='r-1', accept_partial=True) loads them"),
+        ("INCOMPLETE", {"shortfall": 3}, "fetches everything again; pass allow_drift=PERCENT"),
+        ("TABLE_EXISTS", {}, 'pass if_exists="append", "replace" or "upsert" to resume_fetch(run_id=\'r-1\')'),
+        ("OUT_OF_MEMORY", {"memory_needed": "600MB"}, "resume_fetch(run_id='r-1', memory=600_000_000)"),
+    ],
+)
+def test_the_hint_for_a_run_depends_on_why_it_ended(code: str, details: dict[str, Any], expected: str) -> None:
+    error = from_core({"code": code, "message": "why", "details": details, "run_id": "r-1"})
+    assert expected in str(error.hint)
+    assert error.__notes__ == [f"hint: {error.hint}"]
+
+
 def test_hints_are_about_python() -> None:
     error = from_core({"code": "TABLE_EXISTS", "message": "table `t` exists", "details": {"table_name": "t"}})
     assert error.hint is not None and 'if_exists="append"' in error.hint

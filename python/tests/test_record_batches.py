@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pytest
@@ -14,7 +15,7 @@ from simulator import FIRST_DAY, LAST_DAY, OPTIONS, PROFILES, requests
 import mixpanel_data as mp
 from mixpanel_data._streaming import ArrowRecords
 
-DAYS = {"from_date": FIRST_DAY, "to_date": LAST_DAY}
+DAYS: Any = {"from_date": FIRST_DAY, "to_date": LAST_DAY}
 STREAMS: list[Callable[[mp.Workspace], ArrowRecords]] = [
     lambda ws: ws.stream_profiles_arrow(),
     lambda ws: ws.stream_profiles_arrow(parallel=True),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Simulate
-from simulator import OPTIONS, run_python
+from simulator import OPTIONS, requests, run_python
 from test_interrupt import SOON, START, Child
 
 import mixpanel_data as mp
@@ -92,8 +92,12 @@ def test_an_interrupted_resume_names_the_run_that_keeps_its_pages(
     with mp.Workspace(path=path) as ws:
         (run,) = ws.unfinished_runs()
     assert run.run_id in errors
+    before = requests()
     child = Child(START + call.format(run_id=run.run_id), str(path))
-    time.sleep(2)
+    end = time.monotonic() + 10
+    while requests() == before:
+        assert time.monotonic() < end, "the resumed run sends no request"
+        time.sleep(0.02)
     for _ in range(interrupts):
         child.interrupt()
         time.sleep(0.15)

@@ -289,6 +289,16 @@ def test_wrong_credentials(simulate: Simulate, monkeypatch: pytest.MonkeyPatch, 
     assert "wrong-secret" not in repr(caught.value) + str(caught.value.to_dict())
 
 
+def test_the_quota_can_be_chosen(ws: mp.Workspace, tmp_path: Path) -> None:
+    chosen = mp.Workspace(path=tmp_path / "test.db", quota="7/10m", reserve=2)
+    for usage in (chosen.quota_usage(), chosen.quota_usage("exports")):
+        assert (usage.limit, usage.reserve, usage.window_seconds) == (5, 2, 600)
+    assert mp.Workspace(reserve=10).quota_usage().limit == 50
+    for quota, reserve in [("0/h", None), ("much", None), ("", None), ("5/h", 5), (None, 60), (None, -1), (None, True)]:
+        with pytest.raises(mp.InvalidInputError, match="reserve" if reserve else "quota"):
+            mp.Workspace(quota=quota, reserve=reserve).quota_usage()
+
+
 def test_plans(ws: mp.Workspace) -> None:
     plan = ws.plan_profiles(parallel=True)
     assert (plan.pages, plan.expected_rows) == (10, PROFILES)
@@ -334,7 +344,7 @@ def test_the_frame_of_a_fetch_after_its_workspace_ended(simulate: Simulate, para
         read = ws.fetch_profiles("read", limit=10)
         assert len(read.df) == 10
     for result in (profiles, events, pickle.loads(pickle.dumps(events))):
-        with pytest.raises(mp.ConfigError, match="database of this result was temporary and is deleted; read `df` before"):
+        with pytest.raises(mp.ConfigError, match="of this result was temporary and is deleted; read `df` before"):
             _ = result.df
     assert len(read.df) == 10
 

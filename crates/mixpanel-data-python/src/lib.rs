@@ -2,10 +2,11 @@
 //!
 //! It has no logic of its own. Arguments and results are JSON texts, so that everything public can be typed Python;
 //! record batches pass through Arrow's C interface without copies. `session` starts the work, which is in `work`;
-//! `worker` runs it on another thread while the calling one waits without the GIL, and `stream` hands over results as
-//! they arrive.
+//! `worker` runs it on another thread while the calling one waits without the GIL, and `stream` and `batches` hand over
+//! results as they arrive.
 
 mod accounts;
+mod batches;
 mod call;
 mod error;
 mod message;
@@ -24,11 +25,13 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::batches::{ArrowStream, Collected, pass_on_warnings};
+    #[pymodule_export]
     use crate::error::CoreError;
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]
-    use crate::stream::{ArrowStream, Collected, LineStream};
+    use crate::stream::LineStream;
 
     /// Returns the version.
     #[pyfunction]

@@ -11,10 +11,11 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use serde_json::json;
 
+use crate::batches::{ArrowItem, ArrowStream};
 use crate::call::{call, read};
 use crate::error::{malformed, raised, refused};
 use crate::request::Request;
-use crate::stream::{ArrowItem, ArrowStream, LineStream, Source};
+use crate::stream::{LineStream, Source};
 use crate::work::{Advised, FetchStop, fetch, sending, sent, stream_batches, stream_lines};
 use crate::worker::{self, Ended, Sent, Stop};
 

@@ -12,9 +12,10 @@ use mp::session::Session;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
+use crate::batches::ArrowItem;
 use crate::message::message;
 use crate::request::{Listener, Request};
-use crate::stream::{ArrowItem, Item};
+use crate::stream::Item;
 use crate::worker::Stop;
 
 /// Number of threads of the runtime of a fetch, in addition to those for files and the database.

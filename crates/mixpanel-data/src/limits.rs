@@ -231,10 +231,6 @@ pub(crate) const CONCURRENCY_RAISE_PAGES: u32 = 50;
 /// receive four attempts for each of a thousand pages. Received pages are kept, and the run can be resumed.
 pub(crate) const CONSECUTIVE_FAILURES_MAX: u32 = 10;
 
-/// After this many rejected requests for events and none accepted, a fetch one request at a time ends. A single
-/// rejection does not tell whether the fetch or this range of days is at fault.
-pub(crate) const REJECTIONS_MIN: u32 = 2;
-
 /// Maximum backoff while the server is unreachable.
 pub(crate) const OUTAGE_BACKOFF_MAX: Duration = Duration::from_secs(15);
 

@@ -49,6 +49,14 @@ impl SqlValue {
         }
     }
 
+    /// Parses the value, unless it is JSON with an integer beyond 64 bits, which would be rounded. That stays text.
+    pub(crate) fn parsed_exactly(self) -> Value {
+        match self {
+            Self::Json(text) if has_large_integer(&text) => Value::String(text),
+            value => value.into(),
+        }
+    }
+
     /// Returns an integer of up to 128 bits.
     pub(crate) fn integer(number: i128) -> Self {
         let number_of_64_bits =
@@ -134,6 +142,21 @@ impl From<Value> for SqlValue {
     }
 }
 
+/// Returns whether JSON contains an integer beyond 64 bits, which `serde_json` would round.
+fn has_large_integer(json: &str) -> bool {
+    let mut in_string = false;
+    // Escaped characters cannot end a string.
+    let json = json.replace("\\\\", "").replace("\\\"", "");
+    let mut numbers = json.split(|character: char| {
+        in_string ^= character == '"';
+        in_string || !matches!(character, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')
+    });
+    numbers.any(|number| {
+        let is_integer = number.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit());
+        is_integer && number.len() >= 19 && number.parse::<i64>().is_err() && number.parse::<u64>().is_err()
+    })
+}
+
 fn parsed_digits(text: String) -> Value {
     if let Ok(number) = text.parse::<i64>() {
         return number.into();
@@ -189,6 +212,30 @@ mod tests {
         ];
         for (value, text, parsed) in table {
             assert_eq!((value.to_string().as_str(), Value::from(value)), (text, parsed));
+        }
+    }
+
+    #[test]
+    fn json_with_a_large_integer_is_not_rounded() {
+        let large = "123456789012345678901234567890";
+        for text in [
+            format!("{{\"a\":[{large}]}}"),
+            format!("[\"x\\\"\",-{large} ]"),
+            format!("[\"\\\\\",{large}]"),
+            format!(" {large}"),
+            "18446744073709551616".to_owned(),
+            "-9223372036854775809".to_owned(),
+        ] {
+            assert_eq!(SqlValue::json(&text).parsed_exactly(), json!(text), "{text}");
+        }
+        for text in [
+            format!("{{\"{large}\":1}}"),
+            format!("[\"{large}\",\"\\\"{large}\"]"),
+            format!("[{large}.5,{large}e1,0.{large}]"),
+            "[18446744073709551615,-9223372036854775808,2.50]".to_owned(),
+        ] {
+            let parsed: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(SqlValue::json(&text).parsed_exactly(), parsed, "{text}");
         }
     }
 }

@@ -150,7 +150,7 @@ pub struct PropertyCoverageResult {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PropertyValueCount {
-    /// The value; null if the property is missing or null.
+    /// The value; null if the property is missing or null. JSON with an integer beyond 64 bits is text.
     pub value: Value,
     /// Number of events.
     pub count: u64,
@@ -221,7 +221,7 @@ pub struct TopEvent {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ColumnValue {
-    /// The value.
+    /// The value. JSON with an integer beyond 64 bits is text.
     pub value: Value,
     /// Number of rows.
     pub count: u64,

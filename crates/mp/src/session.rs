@@ -10,7 +10,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use mixpanel_data::{Credentials, HashKey, Region, Secret, Workspace};
+use mixpanel_data::{Credentials, HashKey, Quota, Region, Secret, Workspace};
 use serde::{Deserialize, Deserializer};
 
 use crate::account_values;
@@ -23,7 +23,7 @@ use crate::hash_key::{self, ConfiguredKey};
 use crate::home::expanded;
 use crate::output::{Messages, Output};
 use crate::property_rules::{check_raw, combined};
-use crate::settings::{Given, Identity, Settings};
+use crate::settings::{Given, Identity, Settings, chosen_quota};
 
 pub use crate::property_rules::PropertyRules;
 pub use account_store::{AccountInfo, AccountStore, NewAccount};
@@ -49,6 +49,10 @@ pub struct Choice {
     pub path: Option<PathBuf>,
     /// The loopback address to send requests to, like `--base-url`.
     pub base_url: Option<String>,
+    /// The quota, like `--quota`: `60/h`.
+    pub quota: Option<String>,
+    /// How many requests of it to leave to other programs, like `--reserve`.
+    pub reserve: Option<u32>,
     /// Whether to open the database alone, without credentials.
     pub offline: bool,
     /// The accounts file, like MP_CONFIG_PATH.
@@ -92,6 +96,7 @@ pub fn open(choice: Choice) -> Result<Session, SessionError> {
 /// Opens a session in this environment.
 fn open_in(environment: Environment, choice: Choice) -> Result<Session, SessionError> {
     let region = check(&choice, &environment)?;
+    let quota = quota(&choice)?;
     environment.check()?;
     let mut environment = environment;
     if choice.username.is_some() {
@@ -114,7 +119,13 @@ fn open_in(environment: Environment, choice: Choice) -> Result<Session, SessionE
         false => identity(&settings, &output, names_account)?.map(|identity| in_region(identity, region)),
     };
     let workspace = match &identity {
-        Ok(identity) => settings.workspace(identity, &output)?,
+        Ok(identity) => {
+            let workspace = settings.workspace(identity, &output)?;
+            match quota {
+                Some(quota) => workspace.with_quota(quota),
+                None => workspace,
+            }
+        }
         Err(reason) => {
             let path = settings.database(&output)?;
             let is_wanted = offline || settings.db.is_some();
@@ -160,6 +171,13 @@ fn check(choice: &Choice, environment: &Environment) -> Result<Option<Region>, S
     }
     check_service_account(choice)?;
     choice.region.as_deref().map(account_values::region).transpose().map_err(SessionError::invalid)
+}
+
+/// Returns the quota, if the caller gave any part of it.
+fn quota(choice: &Choice) -> Result<Option<Quota>, SessionError> {
+    let parsed = choice.quota.as_deref().map(str::parse).transpose();
+    let chosen = parsed.and_then(|quota| chosen_quota(quota, choice.reserve));
+    chosen.map_err(|error| SessionError::invalid(format!("cannot use `quota` and `reserve`: {error}")))
 }
 
 /// Checks that a service account that is given directly is complete.

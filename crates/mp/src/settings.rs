@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mixpanel_data::{Credentials, ProjectId, Region, Workspace};
+use mixpanel_data::{Credentials, ProjectId, Quota, Region, Workspace};
 
 use crate::accounts::Accounts;
 use crate::env::{Environment, MP_PROJECT_ID, MP_SECRET, MP_USERNAME};
@@ -243,4 +243,18 @@ impl Settings {
         output.note(&format!("requests go to {base_url}, not to Mixpanel"));
         Ok(workspace)
     }
+}
+
+/// Returns the quota to respect if the caller chose any part of it.
+///
+/// # Errors
+/// `InvalidInput` if a number is out of range or the reserve leaves no requests.
+pub(crate) fn chosen_quota(quota: Option<Quota>, reserve: Option<u32>) -> mixpanel_data::Result<Option<Quota>> {
+    if quota.is_none() && reserve.is_none() {
+        return Ok(None);
+    }
+    let mut chosen = quota.unwrap_or_default();
+    chosen.reserve = reserve.unwrap_or(chosen.reserve);
+    chosen.check()?;
+    Ok(Some(chosen))
 }

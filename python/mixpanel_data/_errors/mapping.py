@@ -88,18 +88,42 @@ def from_core(payload: Mapping[str, Any], arguments: str = "{}") -> MixpanelData
     error = kind._of_core(with_names(message) if code == "INVALID_INPUT" else message, code, details)
     error._run_id = payload.get("run_id")
     error._hint = payload.get("hint")
-    if not error.hint and not error.run_id:
+    if not error.hint and error.run_id:
+        error._hint = _hint_of_run(error.run_id, code, details)
+    if not error.hint:
         of_sql = [hint for part, hint in _HINTS_OF_SQL.items() if kind is api.QueryError and part in error.message]
         error._hint = next(iter(of_sql), None) or _HINTS.get(code) or details.get("suggestion")
     if error.hint:
         error._hint = in_python(error.hint)
         error.add_note(f"hint: {error.hint}")
-    elif error.run_id and code == "TABLE_EXISTS":
-        # Without it, resuming would end in the same error.
-        error.add_note(f'hint: pass if_exists="append", "replace" or "upsert" to resume_fetch(run_id={error.run_id!r})')
-    elif error.run_id:
-        error.add_note(f"hint: the fetched pages are kept; fetch the rest with resume_fetch(run_id={error.run_id!r})")
     return error
+
+
+def _hint_of_run(run_id: str, code: str, details: Mapping[str, Any]) -> str:
+    """Returns what to do with a run that loaded nothing. Without the options, resuming could end in the same error."""
+    megabytes = str(details.get("memory_needed", "")).removesuffix("MB")
+    memory = f", memory={megabytes}_000_000" if megabytes.isdecimal() else ""
+
+    def call(options: str = "") -> str:
+        return f"resume_fetch(run_id={run_id!r}{options}{memory})"
+
+    kept = "the fetched pages are kept"
+    if "emptied_rows" in details:
+        return f"if that is correct, {call(', allow_empty=True')} empties the table"
+    if details.get("superseded"):
+        replacing = call(', if_exists="replace", replace_newer=True')
+        return f"the table is newer than this run, so it was kept; {replacing} replaces it by the older records"
+    if code == "TABLE_CHANGED" and "since" in details:
+        return f'{kept}: restore the table and call {call()}, or fetch again with since="last"'
+    if code == "TABLE_CHANGED":
+        return f"{kept}: restore the table if rows are missing, then load them with {call()}"
+    if "max_history_days" in details:
+        return f"{kept}: {call(', accept_partial=True')} loads them"
+    if "shortfall" in details:
+        return f"{call()} fetches everything again; pass allow_drift=PERCENT to accept the profiles received"
+    if code == "TABLE_EXISTS":
+        return f'{kept}: pass if_exists="append", "replace" or "upsert" to {call()}'
+    return f"{kept}; fetch the rest with {call()}"
 
 
 def from_core_error(error: BaseException, arguments: str = "{}") -> MixpanelDataError:

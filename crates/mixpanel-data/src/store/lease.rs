@@ -44,13 +44,25 @@ impl Entry {
 
 type Entries = BTreeMap<PathBuf, Entry>;
 
-static IN_USE: Mutex<Entries> = Mutex::new(Entries::new());
+/// The files that this process has open, and those that wait for the readers of one to end.
+struct InUse {
+    entries: Entries,
+    /// The file for each waiting writer.
+    wanted: Vec<PathBuf>,
+}
+
+static IN_USE: Mutex<InUse> = Mutex::new(InUse { entries: Entries::new(), wanted: Vec::new() });
 
 /// How long a call waits for another call of this process that writes to the same database, such as the load of a fetch
 /// in another thread. A load of ten million rows takes less than a minute. (Unit tests wait for refusals.)
 const OWN_WRITER_WAIT: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(60) };
 
-/// Notified when a lease ends.
+/// How long a writer waits for readers to end before it is refused, and a new reader for a writer that waits: without
+/// this turn, threads whose queries overlap would keep a writer out for ever. It is short, because a reader may be the
+/// thread that waits here, with a result that it has not read to the end.
+const TURN: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_millis(500) };
+
+/// Notified when a lease ends, and when a writer no longer waits.
 static RELEASED: Condvar = Condvar::new();
 
 /// Permission to have a file open. Released when dropped, which must happen after the connection is closed.
@@ -78,10 +90,12 @@ impl Lease {
 /// # Errors
 /// `DatabaseLocked` if it has, and those of `connect`.
 pub(super) fn write(path: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
-    let mut in_use = without_writer(&path);
+    let in_use = without_readers(without_writer(&path), &path);
+    // The readers may have ended for another writer.
+    let mut in_use = wait(in_use, OWN_WRITER_WAIT, |in_use| has_writer(in_use, &path));
     let file = check(&in_use, &path)?;
     let connection = connect()?;
-    in_use.insert(path.clone(), Entry { file, usage: Use::Writing });
+    in_use.entries.insert(path.clone(), Entry { file, usage: Use::Writing });
     let descriptors = file.map(|file| (file, open_files::count(file)));
     Ok((connection, Lease { path, descriptors }))
 }
@@ -92,10 +106,14 @@ pub(super) fn write(path: PathBuf, connect: impl FnOnce() -> Result<Connection>)
 /// `DatabaseLocked` if this process already has it open for anything else, and those of `connect`.
 pub(super) fn read(path: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
     let mut in_use = without_writer(&path);
+    if in_use.wanted.contains(&path) {
+        in_use = wait(in_use, TURN, |in_use| in_use.wanted.contains(&path));
+        in_use = wait(in_use, OWN_WRITER_WAIT, |in_use| has_writer(in_use, &path));
+    }
     let clone = |database: &Connection| {
         database.try_clone().map_err(|error| Error::internal("cannot open another connection").with_source(error))
     };
-    if let Some(Entry { usage: Use::Reading { database, readers }, .. }) = in_use.get_mut(&path) {
+    if let Some(Entry { usage: Use::Reading { database, readers }, .. }) = in_use.entries.get_mut(&path) {
         let connection = clone(database)?;
         *readers += 1;
         return Ok((connection, Lease { path, descriptors: None }));
@@ -103,7 +121,7 @@ pub(super) fn read(path: PathBuf, connect: impl FnOnce() -> Result<Connection>) 
     let file = check(&in_use, &path)?;
     let database = connect()?;
     let connection = clone(&database)?;
-    in_use.insert(path.clone(), Entry { file, usage: Use::Reading { database, readers: 1 } });
+    in_use.entries.insert(path.clone(), Entry { file, usage: Use::Reading { database, readers: 1 } });
     Ok((connection, Lease { path, descriptors: None }))
 }
 
@@ -122,17 +140,36 @@ pub(super) fn unless_open<T: Default>(path: &Path, access: impl FnOnce() -> Resu
 
 /// Locks the map when no other thread writes to the file. The writers of this process end by themselves, so they are
 /// waited for, but not longer than `OWN_WRITER_WAIT`.
-fn without_writer(path: &Path) -> MutexGuard<'static, Entries> {
-    let has_writer =
-        |in_use: &mut Entries| matches!(holder(in_use, path, identify(path)), Some(Entry { usage: Use::Writing, .. }));
-    let waited = RELEASED.wait_timeout_while(in_use(), OWN_WRITER_WAIT, has_writer);
+fn without_writer(path: &Path) -> MutexGuard<'static, InUse> {
+    wait(in_use(), OWN_WRITER_WAIT, |in_use| has_writer(in_use, path))
+}
+
+fn has_writer(in_use: &InUse, path: &Path) -> bool {
+    matches!(holder(in_use, path, identify(path)), Some(Entry { usage: Use::Writing, .. }))
+}
+
+/// Lets the readers of the file end, for a [`TURN`]. New ones wait meanwhile.
+fn without_readers<'a>(mut in_use: MutexGuard<'a, InUse>, path: &Path) -> MutexGuard<'a, InUse> {
+    in_use.wanted.push(path.to_owned());
+    let has_readers =
+        |in_use: &InUse| matches!(holder(in_use, path, identify(path)), Some(Entry { usage: Use::Reading { .. }, .. }));
+    in_use = wait(in_use, TURN, has_readers);
+    let own = in_use.wanted.iter().position(|wanted| wanted == path);
+    own.map(|own| in_use.wanted.swap_remove(own));
+    RELEASED.notify_all();
+    in_use
+}
+
+/// Waits while the condition holds, but not longer than `at_most`.
+fn wait<'a>(in_use: MutexGuard<'a, InUse>, at_most: Duration, is_so: impl Fn(&InUse) -> bool) -> MutexGuard<'a, InUse> {
+    let waited = RELEASED.wait_timeout_while(in_use, at_most, |in_use| is_so(in_use));
     waited.unwrap_or_else(PoisonError::into_inner).0
 }
 
 /// Checks that this process does not have the file open, under any name. Returns the file's identity.
 ///
 /// Every descriptor of this library's own belongs to a lease, or is closed before the map is unlocked.
-fn check(in_use: &Entries, path: &Path) -> Result<Option<FileId>> {
+fn check(in_use: &InUse, path: &Path) -> Result<Option<FileId>> {
     let file = identify(path);
     match holder(in_use, path, file) {
         Some(entry) => Err(entry.refuse(path)),
@@ -142,9 +179,9 @@ fn check(in_use: &Entries, path: &Path) -> Result<Option<FileId>> {
 }
 
 /// Returns the entry of a file. A hard link is another name of the same file.
-fn holder<'a>(in_use: &'a Entries, path: &Path, file: Option<FileId>) -> Option<&'a Entry> {
-    let same_file = || in_use.values().find(|entry| file.is_some() && entry.file == file);
-    in_use.get(path).or_else(same_file)
+fn holder<'a>(in_use: &'a InUse, path: &Path, file: Option<FileId>) -> Option<&'a Entry> {
+    let same_file = || in_use.entries.values().find(|entry| file.is_some() && entry.file == file);
+    in_use.entries.get(path).or_else(same_file)
 }
 
 /// Returns the identity of a file, if the system has one for it.
@@ -153,17 +190,17 @@ fn identify(path: &Path) -> Option<FileId> {
 }
 
 /// Locks the map. Ignores poisoning, because a panic cannot leave the map inconsistent.
-fn in_use() -> MutexGuard<'static, Entries> {
+fn in_use() -> MutexGuard<'static, InUse> {
     IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         let mut in_use = in_use();
-        match in_use.get_mut(&self.path) {
+        match in_use.entries.get_mut(&self.path) {
             Some(Entry { usage: Use::Reading { readers, .. }, .. }) if *readers > 1 => *readers -= 1,
             // The map is still locked, so the database is closed before another thread can open the file.
-            _ => drop(in_use.remove(&self.path)),
+            _ => drop(in_use.entries.remove(&self.path)),
         }
         RELEASED.notify_all();
     }

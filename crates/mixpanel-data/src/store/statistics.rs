@@ -7,6 +7,7 @@ mod events;
 #[cfg(test)]
 mod tests;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde_json::Value;
@@ -14,11 +15,12 @@ use serde_json::Value;
 use super::access::Access;
 use super::catalog::existing;
 use super::database::Database;
-use super::query;
+use super::query::{QueryLimits, exact};
 use super::schema::column_names;
 use super::sql_text::literal;
 use super::table_name::TableName;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sql_value::{SqlPart, SqlValue};
 use crate::statistics::DayRange;
 
 pub(crate) use columns::{column_stats, property_keys, summarize};
@@ -57,6 +59,19 @@ fn table(path: &Path, name: &str, needed: &[&str]) -> Result<TableName> {
     Err(error.with_detail("table_name", table.as_str()).with_detail("missing_columns", missing))
 }
 
+/// Returns the rows of a query. Large integers in JSON are not rounded, because different ones would look equal.
+fn rows(path: &Path, sql: &str) -> Result<Vec<Vec<Value>>> {
+    let mut rows = Vec::new();
+    let part = |part: SqlPart<'_>| {
+        if let SqlPart::Row(values) = part {
+            rows.push(values.into_iter().map(SqlValue::parsed_exactly).collect());
+        }
+        ControlFlow::Continue(())
+    };
+    exact(path, sql, &QueryLimits::default(), part)?;
+    Ok(rows)
+}
+
 /// Finds a table of events and resolves the days. Without names, all events are selected.
 fn select(path: &Path, name: &str, days: &DayRange, events: &[String]) -> Result<Selection> {
     if let (Some(from), Some(to)) = (days.from, days.to)
@@ -82,7 +97,7 @@ fn select(path: &Path, name: &str, days: &DayRange, events: &[String]) -> Result
             "SELECT system.main.min(event_time)::DATE, system.main.max(event_time)::DATE FROM {}",
             table.quoted()
         );
-        let row = first(query::rows(path, &sql)?.rows);
+        let row = first(rows(path, &sql)?);
         found = Days { from: found.from.or_else(|| text(row.first())), to: found.to.or_else(|| text(row.get(1))) };
     }
     Ok(Selection { table, days: found, condition })

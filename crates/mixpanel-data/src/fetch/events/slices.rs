@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use crate::api::{Failure, FailureKind};
-use crate::limits::{CONSECUTIVE_FAILURES_MAX, REJECTIONS_MIN, SLICE_SPLIT_ATTEMPTS};
+use crate::limits::{CONSECUTIVE_FAILURES_MAX, SLICE_SPLIT_ATTEMPTS};
 use crate::mutant::{Mutant, is_active};
 use crate::note::Note;
 use crate::slice::Slice;
@@ -22,6 +22,10 @@ use super::super::part::{PartRequest, Requested, SliceSize};
 use super::super::progress::FetchEvent;
 use super::super::rules::Rules;
 use super::planner::{LearnedSize, divide_again};
+
+/// After this many rejections and no accepted request, a fetch of one request at a time ends. A single rejection does not
+/// tell whether the fetch or its days are at fault.
+const REJECTIONS_MIN: u32 = 2;
 
 /// The slices of a fetch of events.
 #[derive(Debug)]

@@ -244,7 +244,7 @@ impl EventReader {
         columns.days.append_value(moment.day);
         columns.row_appended(text.len());
         self.count(text.len() as u64, &moment, distinct_id.is_none(), insert_id.is_none());
-        if !event.unknown.is_empty() {
+        if self.form == RecordForm::Row && !event.unknown.is_empty() {
             self.unstored.note_record(&event.unknown);
         }
         self.collectors.with(event.collector, |collector| {

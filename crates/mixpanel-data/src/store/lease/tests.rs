@@ -1,5 +1,6 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use duckdb::{AccessMode, Config, Connection};
@@ -224,4 +225,40 @@ fn a_call_waits_for_another_one_that_writes() {
         // The third one may have met a reader, which may take any time and is therefore not waited for.
         assert!(results[..2].iter().all(Result::is_ok), "{results:?}");
     });
+}
+
+#[test]
+fn a_writer_gets_its_turn_among_readers_that_overlap() {
+    let (_directory, path) = database();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let reading = Database::open(&path, Access::ReadOnly).expect("readers only wait");
+                    std::thread::sleep(Duration::from_millis(30));
+                    drop(reading);
+                }
+            });
+        }
+        let results: Vec<_> = (0..5).map(|_| Database::open(&path, Access::ReadWrite).map(drop)).collect();
+        is_over.store(true, Ordering::Relaxed);
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+    });
+}
+
+#[test]
+fn a_reader_whose_thread_reads_already_does_not_wait_for_a_writer_that_waits_for_it() {
+    let (_directory, path) = database();
+    let first = Database::open(&path, Access::ReadOnly).unwrap();
+    std::thread::scope(|threads| {
+        let writing = threads.spawn(|| Database::open(&path, Access::ReadWrite).map(drop));
+        for _ in 0..20 {
+            drop(Database::open(&path, Access::ReadOnly).unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_is_in_use_here(&writing.join().unwrap().unwrap_err(), "a query reads it");
+    });
+    drop(first);
+    drop(Database::open(&path, Access::ReadWrite).unwrap());
 }

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use super::{deviation, first, float, number, percent, table, text, total};
+use super::{deviation, first, float, number, percent, rows, table, text, total};
 use crate::error::Result;
 use crate::statistics::{ColumnStatsResult, ColumnSummary, ColumnValue, SummaryResult};
 use crate::store::TableName;
 use crate::store::access::Access;
 use crate::store::database::Database;
-use crate::store::query::rows;
 use crate::store::schema::columns;
 use crate::store::sql_text::literal;
 
@@ -41,7 +40,7 @@ pub(crate) fn property_keys(path: &Path, name: &str, event: Option<&str>) -> Res
         "SELECT DISTINCT system.main.unnest(system.main.json_keys(properties)) AS key FROM {} {condition} ORDER BY key",
         table.quoted()
     );
-    Ok(rows(path, &sql)?.rows.iter().filter_map(|row| text(row.first())).collect())
+    Ok(rows(path, &sql)?.iter().filter_map(|row| text(row.first())).collect())
 }
 
 /// Describes a column, or an SQL expression over the columns.
@@ -51,7 +50,7 @@ pub(crate) fn column_stats(path: &Path, name: &str, column: &str, top_n: u32) ->
     let source = format!("(SELECT ({expression}) AS v FROM {})", table.quoted());
     // The type of a subquery is known even if it has no rows.
     let sql = format!("SELECT system.main.typeof((SELECT v FROM {source} LIMIT 1))");
-    let dtype = text(first(rows(path, &sql)?.rows).first());
+    let dtype = text(first(rows(path, &sql)?).first());
     let dtype = dtype.unwrap_or_else(|| "NULL".to_owned());
     let moments = match dtype.as_str() {
         _ if FLOATS.contains(&dtype.as_str()) => {
@@ -64,7 +63,7 @@ pub(crate) fn column_stats(path: &Path, name: &str, column: &str, top_n: u32) ->
         "SELECT system.main.count(*), system.main.count(v), system.main.approx_count_distinct(v),
              system.main.min(v)::VARCHAR, system.main.max(v)::VARCHAR, {moments} FROM {source}"
     );
-    let found = first(rows(path, &sql)?.rows);
+    let found = first(rows(path, &sql)?);
     let (total, count) = (number(found.first()), number(found.get(1)));
     // An estimate can be too large.
     let unique_count = number(found.get(2)).min(count);
@@ -72,7 +71,7 @@ pub(crate) fn column_stats(path: &Path, name: &str, column: &str, top_n: u32) ->
         "SELECT v, system.main.count(*) AS n FROM {source} WHERE v IS NOT NULL GROUP BY v
          ORDER BY n DESC, v::VARCHAR LIMIT {top_n}"
     );
-    let top_values = rows(path, &sql)?.rows.into_iter().map(|row| {
+    let top_values = rows(path, &sql)?.into_iter().map(|row| {
         let count = number(row.get(1));
         ColumnValue { value: row.into_iter().next().unwrap_or_default(), count }
     });
@@ -113,7 +112,7 @@ fn expression(path: &Path, table: &TableName, column: &str) -> Result<String> {
 pub(crate) fn summarize(path: &Path, name: &str) -> Result<SummaryResult> {
     let table = table(path, name, &[])?;
     let quoted = table.quoted();
-    let row_count = number(first(rows(path, &format!("SELECT system.main.count(*) FROM {quoted}"))?.rows).first());
+    let row_count = number(first(rows(path, &format!("SELECT system.main.count(*) FROM {quoted}"))?).first());
     let floats = float_columns(path, &table)?;
     // One value that is too large for a standard deviation fails the whole SUMMARIZE.
     let replaced: Vec<String> = floats.iter().map(|(name, kind)| format!("NULL::{kind} AS {name}")).collect();
@@ -137,10 +136,10 @@ pub(crate) fn summarize(path: &Path, name: &str) -> Result<SummaryResult> {
         count: number(row.get(10)),
         null_percentage: float(row.get(11)).unwrap_or_default(),
     };
-    let mut columns: Vec<_> = rows(path, &sql)?.rows.into_iter().map(described).collect();
+    let mut columns: Vec<_> = rows(path, &sql)?.into_iter().map(described).collect();
     if !floats.is_empty() {
         let names = floats.iter().map(|(name, _)| float_summary(name)).collect::<Vec<_>>().join(", ");
-        let found = first(rows(path, &format!("SELECT {names} FROM {quoted}"))?.rows);
+        let found = first(rows(path, &format!("SELECT {names} FROM {quoted}"))?);
         let summaries = columns.iter_mut().filter(|column| FLOATS.contains(&column.column_type.as_str()));
         for (column, row) in summaries.zip(found.chunks(FLOAT_SUMMARY_FIELDS)) {
             column.min = text(row.first());

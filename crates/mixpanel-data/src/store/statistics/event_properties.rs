@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{deviation, first, float, number, percent, select, total};
+use super::{deviation, first, float, number, percent, rows, select, total};
 use crate::error::{Error, Result};
 use crate::limits::PERCENTILES;
 use crate::statistics::{
@@ -10,7 +10,6 @@ use crate::statistics::{
     PropertyValueCount,
 };
 use crate::store::own_objects::pointer;
-use crate::store::query::rows;
 
 /// Counts the events in which each property has a value.
 pub(crate) fn property_coverage(
@@ -33,7 +32,7 @@ pub(crate) fn property_coverage(
         selected.table.quoted(),
         selected.condition
     );
-    let found = first(rows(path, &sql)?.rows);
+    let found = first(rows(path, &sql)?);
     let total_events = number(found.first());
     let coverage = properties.iter().zip(found.iter().skip(1)).map(|(property, count)| {
         let defined_count = number(Some(count));
@@ -72,7 +71,7 @@ pub(crate) fn property_distribution(
         selected.condition,
         pointer = pointer(property),
     );
-    let found = rows(path, &sql)?.rows;
+    let found = rows(path, &sql)?;
     let total_count = found.first().map(|row| number(row.get(2))).unwrap_or_default();
     let values = found.into_iter().map(|row| {
         let count = number(row.get(1));
@@ -118,7 +117,7 @@ pub(crate) fn numeric_summary(
         selected.condition,
         pointer = pointer(property),
     );
-    let found = first(rows(path, &sql)?.rows);
+    let found = first(rows(path, &sql)?);
     let value = |position: usize| float(found.get(position));
     Ok(NumericPropertySummaryResult {
         event: event.to_owned(),

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use super::{EVENT_COLUMNS, first, float, number, percent, select, table, text};
+use super::{EVENT_COLUMNS, first, float, number, percent, rows, select, table, text};
 use crate::error::{Error, Result};
 use crate::limits::{ENGAGEMENT_BUCKETS, ENGAGEMENT_BUCKETS_MAX};
 use crate::statistics::{
     CountType, DailyCount, DailyCountsResult, DayRange, EngagementBucket, EngagementDistributionResult,
     EventBreakdownResult, EventStats, TopEvent,
 };
-use crate::store::query::rows;
 
 /// SQL for the number of users; an empty id is none.
 const USERS: &str = "system.main.count(DISTINCT distinct_id) FILTER (distinct_id <> '')";
@@ -22,7 +21,7 @@ pub(crate) fn event_breakdown(path: &Path, name: &str) -> Result<EventBreakdownR
         "SELECT event_name, system.main.count(*), {USERS}, system.main.min(event_time), system.main.max(event_time)
          FROM {quoted} GROUP BY event_name ORDER BY system.main.count(*) DESC, event_name"
     );
-    let found = rows(path, &sql)?.rows;
+    let found = rows(path, &sql)?;
     let total_events = found.iter().map(|row| number(row.get(1))).sum();
     let events: Vec<EventStats> = found
         .iter()
@@ -36,7 +35,7 @@ pub(crate) fn event_breakdown(path: &Path, name: &str) -> Result<EventBreakdownR
         })
         .collect();
     let sql = format!("SELECT {USERS}, system.main.min(event_time), system.main.max(event_time) FROM {quoted}");
-    let totals = first(rows(path, &sql)?.rows);
+    let totals = first(rows(path, &sql)?);
     Ok(EventBreakdownResult {
         table: table.as_str().to_owned(),
         total_events,
@@ -54,7 +53,7 @@ pub(crate) fn daily_counts(path: &Path, name: &str, days: &DayRange, events: &[S
         selected.table.quoted(),
         selected.condition
     );
-    let counts = rows(path, &sql)?.rows.into_iter().map(|row| DailyCount {
+    let counts = rows(path, &sql)?.into_iter().map(|row| DailyCount {
         date: text(row.first()).unwrap_or_default(),
         event: text(row.get(1)).unwrap_or_default(),
         count: number(row.get(2)),
@@ -92,7 +91,7 @@ pub(crate) fn engagement_distribution(
         selected.table.quoted(),
         selected.condition
     );
-    let found = rows(path, &sql)?.rows;
+    let found = rows(path, &sql)?;
     let users = |bucket: usize| {
         found.iter().filter(|row| number(row.first()) == bucket as u64 + 1).map(|row| number(row.get(1))).sum::<u64>()
     };
@@ -138,5 +137,5 @@ pub(crate) fn top_events(path: &Path, name: &str, kind: CountType, limit: u32) -
         let percent_change = before.map(|before| ((count - before) / before * 10_000.0).round() / 10_000.0);
         TopEvent { event: text(row.first()).unwrap_or_default(), count, percent_change }
     };
-    Ok(rows(path, &sql)?.rows.into_iter().map(described).collect())
+    Ok(rows(path, &sql)?.into_iter().map(described).collect())
 }

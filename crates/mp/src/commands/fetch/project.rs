@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::hints::Purpose;
 use crate::progress::{Progress, Records, Shown};
-use crate::settings::Identity;
+use crate::settings::{Identity, chosen_quota};
 use crate::signals::Interrupts;
 use crate::text::about;
 
@@ -27,16 +27,8 @@ pub(super) struct Project<'a> {
 impl<'a> Project<'a> {
     /// Resolves the credentials and the quota.
     pub(super) fn open(context: &'a Context, waits: &WaitArgs) -> Result<Self, Failure> {
-        let quota = match (waits.quota, waits.reserve) {
-            (None, None) => None,
-            (quota, reserve) => {
-                let mut quota = quota.unwrap_or_default();
-                quota.reserve = reserve.unwrap_or(quota.reserve);
-                let wrong = |error| Failure::library("cannot use `--quota` and `--reserve`", &error);
-                quota.check().map_err(wrong)?;
-                Some(quota)
-            }
-        };
+        let wrong = |error| Failure::library("cannot use `--quota` and `--reserve`", &error);
+        let quota = chosen_quota(waits.quota, waits.reserve).map_err(wrong)?;
         let identity = context.settings.identity(&context.output)?;
         let workspace = context.settings.workspace(&identity, &context.output)?;
         let workspace = match quota {

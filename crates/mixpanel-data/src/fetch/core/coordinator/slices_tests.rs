@@ -303,9 +303,15 @@ fn one_slice_that_the_server_rejects_costs_no_other() {
         for rejected in 0..count {
             let is_bad = |slice: &Slice| slice.from == day(rejected);
             let plan = SlicePlan { is_fixed: true, ..days(count) };
-            let (seen, outcome) = run(&plan, &[], workers, |slice, _| {
-                if is_bad(slice) { Err(FailureKind::Rejected(400)) } else { Ok(SMALL) }
-            });
+            let (seen, outcome) =
+                run(
+                    &plan,
+                    &[],
+                    workers,
+                    |slice, _| {
+                        if is_bad(slice) { Err(FailureKind::Rejected(400)) } else { Ok(SMALL) }
+                    },
+                );
             let case = format!("slice {rejected} of {count}, {workers} workers");
             assert!(outcome.ending.is_none() && !seen.staged.iter().any(is_bad), "{case}");
             assert_eq!(i64::try_from(seen.staged.len()), Ok(count - 1), "{case}");

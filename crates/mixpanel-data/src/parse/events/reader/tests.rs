@@ -342,10 +342,15 @@ fn the_order_of_members_does_not_matter_and_others_are_noted() {
 #[test]
 fn raw_rows_are_the_lines_as_received() {
     let reading = EventReading { form: RecordForm::Raw, ..EventReading::default() };
-    let line = event(r#"{"time":1767225600123,"distinct_id":"u","a":1}"#);
-    let outcome = read_with(line.as_bytes(), 8, january(), &reading).unwrap();
-    assert_eq!(outcome.rows[0].properties, line.trim_end());
-    assert_eq!((outcome.rows[0].distinct_id.as_str(), outcome.rows[0].day), ("u", 20_454));
+    for line in [
+        r#"{"event":"A","properties":{"time":1767225600123,"distinct_id":"u","a":1}}"#,
+        r#"{"x":1,"event":"A","properties":{"time":1767225600123,"distinct_id":"u"},"y":null}"#,
+    ] {
+        let outcome = read_with(line.as_bytes(), 8, january(), &reading).unwrap();
+        assert_eq!(outcome.rows[0].properties, line);
+        assert_eq!((outcome.rows[0].distinct_id.as_str(), outcome.rows[0].day), ("u", 20_454));
+        assert!(outcome.end.unstored.warnings().is_empty(), "nothing is left out: {line}");
+    }
 }
 
 #[test]
