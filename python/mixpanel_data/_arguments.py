@@ -12,18 +12,30 @@ import math
 import numbers
 import operator
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sized
 from datetime import date, datetime, time, timedelta, timezone
-from typing import Any, NoReturn, TypeVar
-
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from .exceptions import InvalidInputError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 Item = TypeVar("Item")
 
 Day = str | date
 """A day: `2026-11-01`, `today`, `yesterday`, `7d` (seven days ago), or a date."""
 
+REGIONS = ("us", "eu", "in")
+DEDUPE = ("exact", "day", "none")
+
 _SHOWN_CHARACTERS = 60
+_MOST_SECONDS = 1e10
+"""About three centuries, which is more than any wait and less than the clocks of all systems can count."""
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_ITEM = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"\s*|(?P<plain>[^",][^,]*)?)(?:,|$)')
+"""An item of a list in a text."""
+
 _LONGER_THAN_A_DAY = ("W]", "M]", "Y]")
 """How the names of NumPy's types for times end whose unit is a week, a month or a year."""
 
@@ -83,10 +95,13 @@ def number(name: str, value: Any, expected: str = "a number") -> float:
 
 def seconds(name: str, value: object) -> float:
     """Returns a number of seconds, which may be a difference of times."""
-    value = _in_python(value)
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    return number(name, value, "a number of seconds or a timedelta")
+    found = _in_python(value)
+    if isinstance(found, timedelta):
+        found = found.total_seconds()
+    found = number(name, found, "a number of seconds or a timedelta")
+    if not 0 <= found <= _MOST_SECONDS:
+        raise InvalidInputError(f"{name} must be 0 to {_MOST_SECONDS:.0e} seconds, and is {found:g}")
+    return found
 
 
 def day(name: str, value: Any) -> str:
@@ -108,18 +123,18 @@ def day(name: str, value: Any) -> str:
 
 
 def point_in_time(name: str, value: Any) -> str:
-    """Returns a time as text. A time without a zone is in UTC, and a timedelta counts back from now."""
+    """Returns a time as text. A time without a zone is in UTC, a day its midnight; a timedelta counts back from now."""
     if isinstance(value, str):
-        return str(value)
+        return f"{value}T00:00:00Z" if _DAY.fullmatch(value) else str(value)
     found = _in_python(value)
     if isinstance(found, timedelta):
         found = datetime.now(timezone.utc) - found
     if not isinstance(found, date) or found != found:
         refuse(name, value, "a time, a timedelta or text")
-    if isinstance(found, datetime):
-        found = found if found.tzinfo else found.replace(tzinfo=timezone.utc)
-        return found.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
-    return found.isoformat()
+    if not isinstance(found, datetime):
+        found = datetime.combine(found, time.min)
+    found = found if found.tzinfo else found.replace(tzinfo=timezone.utc)
+    return found.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def identifier(name: str, value: object) -> str:
@@ -163,7 +178,41 @@ def behaviors(name: str, value: str | Iterable[Mapping[str, Any]]) -> str:
     """Returns behaviors as JSON."""
     if isinstance(value, str):
         return str(value)
-    return json.dumps(_items(name, value, "dicts"), default=_json_value, allow_nan=False)
+    found = _items(name, value, "dicts")
+    check_unicode(name, json.dumps(found, default=_json_value, ensure_ascii=False))
+    return json.dumps(found, default=_json_value, allow_nan=False)
+
+
+def split(name: str, value: object) -> list[str]:
+    """Returns the names in a text, which are separated by commas, as the options of the command `mp` are.
+
+    Whitespace around a name is no part of it. A name in double quotes may have both, and `""` stands for a quote.
+    """
+    given, start, found = text(name, value), 0, []
+    # After a comma at the end, there is one more item.
+    while start <= len(given):
+        item = _ITEM.match(given, start)
+        if item is None:
+            raise InvalidInputError(f'{name} is {shown(given)}; write a name that has a comma or a quote as "a,b"')
+        plain, quoted = (item["plain"] or "").strip(), item["quoted"]
+        found.append(plain if quoted is None else quoted.replace('""', '"'))
+        if not plain and quoted is None:
+            missing = f"name {len(found)} is missing" if given.strip(", \t\r\n") else "it has no names"
+            raise InvalidInputError(f"{name} is {shown(given)}: {missing}")
+        start = item.end() + (not item[0].endswith(","))
+    return found
+
+
+def absolute(name: str, value: Any) -> str:
+    """Returns a path that means the same file in another working directory."""
+    found = path(name, value)
+    if not found or found.startswith("~"):
+        return found
+    try:
+        return os.path.join(os.getcwd(), found)
+    except OSError:
+        # The working directory is deleted, which the first use reports.
+        return found
 
 
 def options(name: str, value: Any) -> dict[str, Any]:
@@ -178,6 +227,48 @@ def one_of(name: str, value: object, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in choices:
         refuse(name, value, f"{', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}")
     return str(value)
+
+
+def region(name: str, value: object) -> str:
+    """Returns a region in lower case."""
+    return one_of(name, value.strip().lower() if isinstance(value, str) else value, REGIONS)
+
+
+def time_zone(name: str, value: object) -> ZoneInfo:
+    """Returns a time zone."""
+    # Here, so that importing the package does not take longer.
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(text(name, value))
+    except (OSError, KeyError, ValueError) as error:
+        if isinstance(error, InvalidInputError):
+            raise
+        refuse(name, value, "the name of a time zone, such as Europe/Lisbon")
+
+
+def some(convert: Callable[[str, Any], list[Item]], default: str) -> Callable[[str, Any], list[Item]]:
+    """Returns a conversion that refuses an empty list, which would otherwise select the default, as None does."""
+
+    def converted(name: str, value: Any) -> list[Item]:
+        found = convert(name, value)
+        if not found:
+            raise InvalidInputError(f"{name} is empty; leave it out for {default}")
+        return found
+
+    return converted
+
+
+def check_unicode(name: str, given: str) -> None:
+    """Checks a text for lone surrogates, which no other library accepts.
+
+    Raises:
+        InvalidInputError: There is one. The text may be a secret, so it is not part of the message.
+    """
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise InvalidInputError(f"{name} is text that is not valid Unicode") from None
 
 
 def refuse(name: str, value: object, expected: str) -> NoReturn:

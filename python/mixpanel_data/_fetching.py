@@ -17,7 +17,7 @@ from ._options import (
     check_names,
 )
 from ._progress import display, log, warn_of_rejects
-from ._requests import EventResult, ProfileResult, if_exists_of, request
+from ._requests import EventResult, ProfileResult, check_since_day, check_since_time, if_exists_of, request
 from ._session import Connection
 from .types import (
     BatchProgress,
@@ -130,7 +130,7 @@ class Fetcher:
                 `sys.unraisablehook` and does not affect the fetch; `KeyboardInterrupt` and `SystemExit` stop it.
             if_exists: What to do if the table exists: fail (default), append, replace or upsert.
             since: Fetch only profiles seen since then and upsert them: a time, a timedelta before now, or `"last"`,
-                the last load of the table.
+                the last load of the table, which always upserts.
             full_every: With `since="last"`: replace the whole table if the load that created it is older, in seconds.
             page_size: Profiles per page to request, up to 40,000.
             limit: Fetch only a sample of at most this many.
@@ -146,6 +146,8 @@ class Fetcher:
             MixpanelDataError: Nothing was loaded. If `run_id` is set, `resume_fetch(run_id=...)` continues.
         """
         check_names("fetch_profiles", options, RunOptions)
+        chosen = if_exists_of(if_exists, append)
+        check_since_time(since, chosen)
         arguments = request(
             table=name,
             where=where,
@@ -160,7 +162,7 @@ class Fetcher:
             batch_size=batch_size,
             parallel=parallel,
             max_workers=max_workers,
-            if_exists=if_exists_of(if_exists, append),
+            if_exists=chosen,
             since=since,
             full_every=full_every,
             page_size=page_size,
@@ -224,7 +226,7 @@ class Fetcher:
             chunk_days: Days per request, 1 to 100; by default as the quota and the size of the days allow.
             if_exists: What to do if the table exists: fail (default), append or replace.
             since: Fetch all days since this one and replace them: a day, or `"last"`, the days that may have changed
-                since the table was loaded.
+                since the table was loaded. Not with `from_date`, `to_date` or `if_exists`.
             dedupe: Which of several events with one identity are kept: `"exact"` (default), `"day"` or `"none"`.
             time_zone: The time zone of the project, such as `"Europe/Lisbon"`; by default that of the table, else UTC.
             refresh_days: Days after which a day counts as settled.
@@ -241,6 +243,8 @@ class Fetcher:
             MixpanelDataError: Nothing was loaded. If `run_id` is set, `resume_fetch(run_id=...)` continues.
         """
         check_names("fetch_events", options, RunOptions)
+        chosen = if_exists_of(if_exists, append)
+        check_since_day(since, from_date=from_date, to_date=to_date, if_exists=chosen)
         arguments = request(
             table=name,
             from_date=from_date,
@@ -252,7 +256,7 @@ class Fetcher:
             parallel=parallel,
             max_workers=max_workers,
             chunk_days=chunk_days,
-            if_exists=if_exists_of(if_exists, append),
+            if_exists=chosen,
             since=None if since is None else day("since", since),
             dedupe=dedupe,
             time_zone=time_zone,

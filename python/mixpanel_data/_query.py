@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, Never, Self
 
 from . import _core
 from ._frames import distinct_names, frame_of_arrow, optional, pandas, quoted, unsuitable
@@ -179,6 +179,12 @@ class QueryResult:
 
     def __repr__(self) -> str:
         return f"QueryResult({_cut(' '.join(self._query.split()), _SHOWN_CHARACTERS)!r})"
+
+    def __copy__(self) -> Self:
+        return type(self)(self._start, self._query)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.__copy__()
 
     def __reduce__(self) -> Never:
         raise TypeError("a QueryResult cannot be pickled; pickle the Workspace, or what `fetchall` or `arrow` returns")

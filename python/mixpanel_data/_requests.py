@@ -43,8 +43,34 @@ def if_exists_of(if_exists: IfExists | None, append: bool) -> IfExists | None:
     return "append"
 
 
+def check_since_day(since: object, **others: object) -> None:
+    """Checks the arguments of a fetch that replaces the days since one.
+
+    Raises:
+        InvalidInputError: Another argument would have no effect.
+    """
+    for name, value in others.items():
+        if since is not None and value is not None:
+            raise InvalidInputError(f"since cannot be combined with {name}; leave out one of them")
+
+
+def check_since_time(since: object, if_exists: IfExists | None) -> None:
+    """Checks the arguments of a fetch of the profiles that were seen since a time.
+
+    Raises:
+        InvalidInputError: `if_exists` would have no effect.
+    """
+    if isinstance(since, str) and since == "last" and if_exists not in (None, "upsert"):
+        advice = "leave it out, or pass a time as `since`"
+        raise InvalidInputError(f'since="last" cannot be combined with if_exists={if_exists!r}; {advice}')
+
+
 def _if_exists(name: str, value: object) -> str:
     return _arguments.one_of(name, value, _IF_EXISTS)
+
+
+def _dedupe(name: str, value: object) -> str:
+    return _arguments.one_of(name, value, _arguments.DEDUPE)
 
 
 _CONVERSIONS: dict[str, Callable[[str, Any], Any]] = {
@@ -54,12 +80,13 @@ _CONVERSIONS: dict[str, Callable[[str, Any], Any]] = {
     "as_of_timestamp": _arguments.integer,
     "batch_size": _arguments.integer,
     "behaviors": _arguments.behaviors,
-    "buckets": _arguments.integer_list,
+    "buckets": _arguments.some(_arguments.integer_list, "the default buckets"),
     "chunk_days": _arguments.integer,
     "cohort_id": _arguments.identifier,
+    "dedupe": _dedupe,
     "distinct_ids": _arguments.text_list,
     "drop_properties": _arguments.text_list,
-    "events": _arguments.text_list,
+    "events": _arguments.some(_arguments.text_list, "all events"),
     "from_date": _arguments.day,
     "full_every": _arguments.seconds,
     "group_id": _arguments.identifier,
@@ -72,10 +99,10 @@ _CONVERSIONS: dict[str, Callable[[str, Any], Any]] = {
     "max_wait": _arguments.seconds,
     "max_workers": _arguments.positive,
     "memory": _arguments.integer,
-    "output_properties": _arguments.text_list,
+    "output_properties": _arguments.some(_arguments.text_list, "all properties"),
     "page_size": _arguments.integer,
     "parallel": _arguments.boolean,
-    "percentiles": _arguments.number_list,
+    "percentiles": _arguments.some(_arguments.number_list, "the default percentiles"),
     "properties": _arguments.text_list,
     "raw": _arguments.boolean,
     "refresh_days": _arguments.integer,

@@ -18,6 +18,7 @@ from ._options import (
     check_names,
 )
 from ._requests import EventResult, ProfileResult, event_result, profile_result, request
+from .exceptions import InvalidInputError
 from .types import EventEstimate, FetchEstimate, IfExists, UnfinishedRun
 
 
@@ -133,7 +134,7 @@ class Runs(Fetcher):
 
         Args:
             table: The newest unfinished run of this table; by default, the newest of all.
-            run_id: This run.
+            run_id: This run; with `table`, it must be a run of that table.
             progress: Whether to show a progress bar.
             parallel: Request several pages or date ranges at a time, even if the run did not.
             max_workers: How many.
@@ -147,6 +148,7 @@ class Runs(Fetcher):
         Raises:
             RunNotFoundError: There is no such run.
             RunBusyError: Another process is working on it.
+            InvalidInputError: An argument is wrong, or the run is one of another table.
         """
         check_names("resume_fetch", options, RunOptions)
         arguments = request(
@@ -159,8 +161,18 @@ class Runs(Fetcher):
             replace_newer=replace_newer,
             **options,
         )
+        if replace_newer and if_exists not in (None, "replace"):
+            raise InvalidInputError(f"replace_newer=True cannot be combined with if_exists={if_exists!r}")
+        if table is not None and run_id is not None:
+            self._check_table(table, run_id)
         result = self._fetch("resume", arguments, progress, on_page_complete, on_batch_complete)
         return event_result(result) if "failed_date_ranges" in result else profile_result(result)
+
+    def _check_table(self, table: str, run_id: str) -> None:
+        """Checks that a run, if there is one, is a run of this table."""
+        for run in self.unfinished_runs():
+            if run.run_id == run_id and run.table not in (None, table):
+                raise InvalidInputError(f"run_id {run_id} is a run of table {run.table!r}, and table is {table!r}")
 
     def plan_profiles(
         self, name: str = "profiles", *, parallel: bool = False, **options: Unpack[ProfilePlanOptions]

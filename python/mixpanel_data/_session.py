@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import _core
+from ._arguments import check_unicode, refuse
 from ._progress import log, log_messages
 from ._wording import in_python
 from .exceptions import ConfigError, InvalidInputError, from_core_error
+
+TEMPORARY, EPHEMERAL = "mixpanel-data-", "ephemeral.db"
+"""How the directory of a temporary database begins, and the name of its file."""
+
+
+def is_temporary(path: str) -> bool:
+    """Returns whether a database is one that `Workspace.ephemeral` made."""
+    directory, name = os.path.split(path)
+    return name == EPHEMERAL and os.path.basename(directory).startswith(TEMPORARY)
 
 
 def without_none(**arguments: Any) -> dict[str, Any]:
@@ -26,11 +37,13 @@ def encoded(arguments: Mapping[str, Any]) -> str:
     for name, value in arguments.items():
         try:
             # Without the escapes that hide text which is not Unicode.
-            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise InvalidInputError(f"{name} is text that is not valid Unicode") from None
-        except (TypeError, ValueError) as error:
+            given = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        except TypeError:
+            # All other arguments are converted before.
+            refuse(name, value, "text")
+        except ValueError as error:
             raise InvalidInputError(f"{name} has a wrong value: {error}") from None
+        check_unicode(name, given)
     return json.dumps(arguments)
 
 

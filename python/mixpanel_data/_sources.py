@@ -6,11 +6,12 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
+from . import _arguments
 from ._session import Connection, without_none
+from .exceptions import InvalidInputError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -35,18 +36,18 @@ class Login:
     username: str | None = None
     secret: str | None = field(default=None, repr=False)
 
-    def check(self) -> None:
-        """Checks that the parts belong together.
+    def check(self, account: str = "account", project: str = "project_id") -> None:
+        """Checks that the parts belong together; `account` and `project` are what their arguments are called.
 
         Raises:
-            ValueError: If a part is missing, or two parts exclude each other.
+            InvalidInputError: If a part is missing, or two parts exclude each other.
         """
         if (self.username is None) != (self.secret is None):
-            raise ValueError("`username` and `secret` must be given together")
+            raise InvalidInputError("`username` and `secret` must be given together")
         if self.username is not None and self.account is not None:
-            raise ValueError("give either `account`, or `username` and `secret`")
+            raise InvalidInputError(f"give either `{account}`, or `username` and `secret`")
         if self.username is not None and self.project_id is None:
-            raise ValueError("`username` and `secret` require a project")
+            raise InvalidInputError(f"`username` and `secret` require `{project}`")
 
     @contextmanager
     def workspace(self) -> Iterator[tuple[Workspace, str]]:
@@ -89,7 +90,7 @@ def parse_day(text: str, today: date) -> date:
     """Reads a day: YYYY-MM-DD, `today`, `yesterday`, or days ago such as `7d`.
 
     Raises:
-        ValueError: If it is none of these.
+        InvalidInputError: If it is none of these.
     """
     words = {"today": 0, "yesterday": 1}
     if text in words:
@@ -99,12 +100,18 @@ def parse_day(text: str, today: date) -> date:
     try:
         return datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError:
-        raise ValueError(f"`{text}` is not a day; use YYYY-MM-DD, today, yesterday, or days ago such as 7d") from None
+        expected = "YYYY-MM-DD, today, yesterday, or days ago such as 7d"
+        raise InvalidInputError(f"`{text}` is not a day; use {expected}") from None
 
 
-def today_in(time_zone: str | None) -> date:
-    """Returns the current day of a project in this time zone, UTC by default."""
-    return datetime.now(ZoneInfo(time_zone or "UTC")).date()
+def today_in(time_zone: str | None, name: str = "time_zone") -> date:
+    """Returns the current day of a project in this time zone, UTC by default; `name` is that of the argument.
+
+    Raises:
+        InvalidInputError: If the time zone is unknown.
+    """
+    zone = timezone.utc if time_zone is None else _arguments.time_zone(name, time_zone)
+    return datetime.now(zone).date()
 
 
 def fetch_events(workspace: Workspace, span: Span, options: Mapping[str, Any]) -> None:

@@ -35,7 +35,7 @@ EVENTS = "events"
 
 
 class Statistics:
-    """The methods of a workspace that describe tables. None of them sends a request."""
+    """The methods of a workspace that describe tables. None of them sends a request. Days are those of UTC."""
 
     _connection: Connection
 
@@ -107,7 +107,7 @@ class Statistics:
         limit: int = 20,
         table: str = EVENTS,
     ) -> PropertyDistributionResult:
-        """Returns the most frequent values of a property of an event in the table."""
+        """Returns the most frequent values of a property of an event in the table, between two days of UTC."""
         found = self._described(
             "property_distribution", table=table, event=event, property=property, limit=limit,
             from_date=from_date, to_date=to_date,
@@ -124,7 +124,7 @@ class Statistics:
         percentiles: Iterable[float] | None = None,
         table: str = EVENTS,
     ) -> NumericPropertySummaryResult:
-        """Summarizes a numeric property of an event in the table."""
+        """Summarizes a numeric property of an event in the table, between two days of UTC."""
         found = self._described(
             "numeric_summary", table=table, event=event, property=property,
             percentiles=percentiles,
@@ -140,7 +140,7 @@ class Statistics:
         events: Iterable[str] | None = None,
         table: str = EVENTS,
     ) -> DailyCountsResult:
-        """Counts the events of the table by day and name."""
+        """Counts the events of the table by day, which is one of UTC, and name."""
         found = self._described(
             "daily_counts", table=table, events=events, from_date=from_date, to_date=to_date
         )
@@ -155,7 +155,7 @@ class Statistics:
         buckets: Iterable[int] | None = None,
         table: str = EVENTS,
     ) -> EngagementDistributionResult:
-        """Counts the users of the table by their number of events."""
+        """Counts the users of the table by their number of events between two days of UTC."""
         found = self._described(
             "engagement_distribution", table=table, events=events,
             buckets=buckets, from_date=from_date, to_date=to_date,
@@ -171,7 +171,7 @@ class Statistics:
         to_date: Day | None = None,
         table: str = EVENTS,
     ) -> PropertyCoverageResult:
-        """Counts the events in the table in which each of these properties has a value."""
+        """Counts the events in the table, between two days of UTC, in which each of these properties has a value."""
         found = self._described(
             "property_coverage", table=table, event=event, properties=properties,
             from_date=from_date, to_date=to_date,
@@ -181,7 +181,10 @@ class Statistics:
     def top_events(
         self, *, type: CountType = "general", limit: int | None = None, table: str = EVENTS
     ) -> list[TopEvent]:
-        """Returns the most frequent events of the last day in the table, and how they changed since the day before."""
+        """Returns the most frequent events of the last day in the table, and how they changed since the day before.
+
+        Days are those of UTC.
+        """
         found = self._described("top_events", table=table, type=type, limit=10 if limit is None else limit)
         return [TopEvent._from_json(event) for event in found]
 

@@ -4,34 +4,91 @@ from __future__ import annotations
 
 import atexit
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta, timezone
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from . import _core
 from ._arguments import Day
+from ._frames import optional
 from ._options import EventStreamOptions, ProfileStreamOptions, RunOptions, check_names
 from ._progress import log
 from ._requests import request
 from ._session import Connection, encoded
-from .exceptions import from_core_error
+from .exceptions import IncompleteError, MixpanelDataError, from_core_error
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+class Listener:
+    """Passes the events of a stream on to the log, and keeps why a page or a date range failed."""
+
+    def __init__(self) -> None:
+        self._reason: str | None = None
+
+    def __call__(self, text: str) -> None:
+        event = json.loads(text)
+        self._reason = event.get("error") or self._reason
+        log(event)
+
+    def error(self, error: _core.CoreError) -> MixpanelDataError:
+        """Returns the exception for an error of the stream. Nothing else says afterwards why records are missing."""
+        found = from_core_error(error)
+        if isinstance(found, IncompleteError) and self._reason is not None:
+            found.args = (f"{found.message}; the last error: {self._reason}",)
+        return found
 
 
 atexit.register(_core.pass_on_warnings)
 
 
 class ArrowRecords:
-    """Record batches of a stream, which can be read once, for example by `polars.DataFrame(records)`.
+    """Record batches of a stream, which can be read once, for example by `polars.DataFrame(records)` or a loop.
 
     Of several readers, the first one that asks for a batch gets all of them; `columns` and the schema are no batches.
     """
 
-    def __init__(self, stream: _core.ArrowStream) -> None:
+    def __init__(self, stream: _core.ArrowStream, listener: Listener) -> None:
         self._stream = stream
+        self._listener = listener
+        self._is_used = False
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Returns the batches by Arrow's PyCapsule protocol."""
+        self._check_unused()
         return self._stream.__arrow_c_stream__(requested_schema)
+
+    def __iter__(self) -> Iterator[pyarrow.RecordBatch]:
+        """Iterates over the batches as PyArrow's. A loop that is left early ends the fetch.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+            IncompleteError: At the end, if pages or date ranges are missing.
+        """
+        module = optional("pyarrow", "'mixpanel-data[pandas]'", "an iterator over record batches")
+        return self._iterate(module.RecordBatchReader.from_stream)
+
+    def _iterate(self, read: Callable[[Any], Iterable[pyarrow.RecordBatch]]) -> Iterator[pyarrow.RecordBatch]:
+        # Raises an error if another reader got the batches; without it, there would be none.
+        self.__arrow_c_stream__()
+        self._is_used = True
+        try:
+            while (batch := self._next()) is not None:
+                yield from read(batch)
+        finally:
+            self._stream.close()
+
+    def _check_unused(self) -> None:
+        # The native stream would return what is left, or nothing.
+        if self._is_used:
+            raise RuntimeError("this stream is closed or has been read already")
+
+    def _next(self) -> _core.Collected | None:
+        try:
+            return self._stream.batch()
+        except _core.CoreError as error:
+            raise self._listener.error(error) from None
 
     @property
     def columns(self) -> list[str]:
@@ -40,12 +97,8 @@ class ArrowRecords:
 
     def close(self) -> None:
         """Ends the fetch."""
+        self._is_used = True
         self._stream.close()
-
-
-def listen(text: str) -> None:
-    """Passes an event on to the log."""
-    log(json.loads(text))
 
 
 class Streamer:
@@ -54,9 +107,9 @@ class Streamer:
     _connection: Connection
 
     def _lines(self, name: str, arguments: dict[str, Any]) -> Iterator[str]:
-        sent = encoded(arguments)
+        sent, listener = encoded(arguments), Listener()
         try:
-            stream = self._connection.core.stream(name, sent, listen)
+            stream = self._connection.core.stream(name, sent, listener)
         except _core.CoreError as error:
             raise from_core_error(error, sent) from None
         try:
@@ -66,15 +119,15 @@ class Streamer:
                 except StopIteration:
                     break
                 except _core.CoreError as error:
-                    raise from_core_error(error) from None
+                    raise listener.error(error) from None
                 yield from lines
         finally:
             stream.close()
 
     def _batches(self, name: str, arguments: dict[str, Any]) -> ArrowRecords:
-        sent = encoded(arguments)
+        sent, listener = encoded(arguments), Listener()
         try:
-            return ArrowRecords(self._connection.core.stream_arrow(name, sent, listen))
+            return ArrowRecords(self._connection.core.stream_arrow(name, sent, listener), listener)
         except _core.CoreError as error:
             raise from_core_error(error, sent) from None
 
@@ -172,7 +225,8 @@ class Streamer:
     ) -> ArrowRecords:
         """Streams profiles as record batches with the columns `distinct_id`, `properties` (JSON text) and `last_seen`.
 
-        The arguments are those of `stream_profiles`, except `raw`. Missing pages make reading fail at the end.
+        The arguments are those of `stream_profiles`, except `raw`. Pass the result to a library that reads Arrow, or
+        iterate over its batches. Missing pages make reading fail at the end.
         """
         check_names("stream_profiles_arrow", options, ProfileStreamOptions)
         return self._batches("profiles", request(table="profiles", parallel=parallel, **options))
@@ -183,7 +237,8 @@ class Streamer:
         """Streams events as record batches.
 
         Their columns are `event_name`, `event_time` (UTC), `distinct_id`, `insert_id` and `properties` (JSON text). The
-        arguments are those of `stream_events`, except `raw`. Missing date ranges make reading fail at the end.
+        arguments are those of `stream_events`, except `raw`. Pass the result to a library that reads Arrow, or iterate
+        over its batches. Missing date ranges make reading fail at the end.
         """
         check_names("stream_events_arrow", options, EventStreamOptions)
         arguments = request(table="events", from_date=from_date, to_date=to_date, parallel=parallel, **options)

@@ -12,6 +12,13 @@ _OPTIONS = (
     (re.compile(r"`--stdout --raw` prints"), "a stream with `raw=True` returns"),
 )
 
+_ARGUMENT = re.compile(
+    r"(?:^|(?<=and ))(?:the )?"
+    r"(batch size|chunk days|distinct ids?|group id|include all users|output properties|page size|refresh days|where)\b"
+    r"(?=:| \d| and| cannot| is| requires)"
+)
+"""An argument, where a message about a wrong one begins."""
+
 _WRONG_VALUE = re.compile(
     r"(?:invalid (?:type|value): (?:integer|floating point|boolean|string)?|unknown variant) ?(?P<value>.+), expected"
     r" (?P<expected>.+) at line \d+ column (?P<column>\d+)"
@@ -40,6 +47,11 @@ def in_python(text: str, arguments: str = "{}") -> str:
         for pattern, replacement in _OPTIONS:
             text = pattern.sub(replacement, text)
     return text
+
+
+def with_names(text: str) -> str:
+    """Returns a text about wrong arguments with their names in Python."""
+    return _ARGUMENT.sub(lambda found: found[1].replace(" ", "_"), text)
 
 
 def _argument_at(column: int, arguments: str) -> str:

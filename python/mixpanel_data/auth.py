@@ -7,10 +7,10 @@ import json
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Protocol, Self, cast
+from typing import Any, Literal, NoReturn, Protocol, Self
 
 from . import _core
-from ._arguments import identifier, path, shown
+from ._arguments import absolute, hidden_text, identifier, region as region_of, text
 from ._progress import log_messages
 from ._results.record import Record
 from ._session import encoded, without_none
@@ -18,8 +18,6 @@ from .exceptions import InvalidInputError, from_core_error
 
 Region = Literal["us", "eu", "in"]
 """Where the data of a project is stored."""
-
-_REGIONS = ("us", "eu", "in")
 
 
 class _HasSecretValue(Protocol):
@@ -39,8 +37,10 @@ class SecretStr:
     _secret: str
 
     def __init__(self, secret: str | _HasSecretValue) -> None:
-        value = secret if isinstance(secret, str) else secret.get_secret_value()
-        object.__setattr__(self, "_secret", value)
+        given: Any = secret
+        if not isinstance(secret, str) and hasattr(secret, "get_secret_value"):
+            given = secret.get_secret_value()
+        object.__setattr__(self, "_secret", hidden_text("secret", given))
 
     def get_secret_value(self) -> str:
         """Returns the secret."""
@@ -104,17 +104,12 @@ class Credentials:
     def __post_init__(self) -> None:
         if not isinstance(self.secret, SecretStr):
             object.__setattr__(self, "secret", SecretStr(self.secret))
-        empty = [name for name in ("username", "project_id") if not str(getattr(self, name)).strip()]
+        object.__setattr__(self, "username", text("username", self.username))
+        object.__setattr__(self, "project_id", identifier("project_id", self.project_id))
+        empty = [name for name in ("username", "project_id") if not getattr(self, name).strip()]
         if empty or not len(self.secret):
             raise InvalidInputError(f"the {' and the '.join(empty or ['secret'])} of the credentials is empty")
-        object.__setattr__(self, "region", _region(self.region))
-
-
-def _region(region: object) -> Region:
-    normalized = region.strip().lower() if isinstance(region, str) else None
-    if normalized not in _REGIONS:
-        raise InvalidInputError(f"unknown region {shown(region)}: use us, eu or in")
-    return cast("Region", normalized)
+        object.__setattr__(self, "region", region_of("region", self.region))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -145,14 +140,12 @@ class ConfigManager:
     """
 
     def __init__(self, config_path: str | PathLike[str] | None = None) -> None:
-        self._config_path = None if config_path is None else Path(path("config_path", config_path))
+        self._config_path = None if config_path is None else absolute("config_path", config_path)
 
     @property
     def config_path(self) -> Path:
-        """Path of the accounts file, which need not exist."""
-        if self._config_path is not None:
-            return self._config_path
-        return Path(self._call("path")["path"])
+        """Absolute path of the accounts file, which need not exist."""
+        return Path(absolute("path", self._call("path")["path"]))
 
     def list_accounts(self) -> list[AccountInfo]:
         """Returns all accounts."""
@@ -164,7 +157,7 @@ class ConfigManager:
         Raises:
             AccountNotFoundError: If there is no such account.
         """
-        return AccountInfo._from_json(self._call("get", name=name))
+        return AccountInfo._from_json(self._call("get", name=text("name", name)))
 
     def add_account(
         self, name: str, username: str, secret: str | _HasSecretValue, project_id: str, region: str
@@ -184,11 +177,11 @@ class ConfigManager:
         """
         self._call(
             "add",
-            name=name,
-            username=username,
+            name=text("name", name),
+            username=text("username", username),
             secret=SecretStr(secret).get_secret_value(),
             project_id=identifier("project_id", project_id),
-            region=_region(region),
+            region=region_of("region", region),
         )
 
     def remove_account(self, name: str) -> None:
@@ -197,7 +190,7 @@ class ConfigManager:
         Raises:
             AccountNotFoundError: If there is no such account.
         """
-        self._call("remove", name=name)
+        self._call("remove", name=text("name", name))
 
     def set_default(self, name: str) -> None:
         """Makes an account the default.
@@ -205,7 +198,7 @@ class ConfigManager:
         Raises:
             AccountNotFoundError: If there is no such account.
         """
-        self._call("set_default", name=name)
+        self._call("set_default", name=text("name", name))
 
     def resolve_credentials(self, account: str | None = None) -> Credentials:
         """Returns the credentials that a `Workspace` would use.
@@ -221,13 +214,13 @@ class ConfigManager:
             AccountNotFoundError: If there is no such account.
             ConfigError: If there are no credentials.
         """
-        found = self._call("resolve", account=account)
+        found = self._call("resolve", account=None if account is None else text("account", account))
         return Credentials(**{name: found[name] for name in ("username", "secret", "project_id", "region")})
 
     def _call(self, operation: str, **arguments: str | None) -> Any:
         given = without_none(**arguments)
         if self._config_path is not None:
-            given["config_path"] = str(self._config_path)
+            given["config_path"] = self._config_path
         try:
             found = json.loads(_core.accounts(operation, encoded(given)))
         except _core.CoreError as error:

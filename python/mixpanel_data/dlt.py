@@ -23,6 +23,7 @@ from mixpanel_data._arguments import Day
 from mixpanel_data._requests import request
 from mixpanel_data._session import without_none
 from mixpanel_data._sources import Login, Span, parse_day, today_in
+from mixpanel_data.exceptions import InvalidInputError
 
 try:
     import dlt
@@ -97,7 +98,8 @@ def mixpanel_source(
         region: Region of the project: `us`, `eu` or `in`.
         username: User name of a service account, instead of `account`. Requires `secret` and `project_id`.
         secret: Its secret.
-        events: Only events with these names.
+        events: Only events with these names: a list, or a text in which they are separated by commas; a name that has
+            a comma is then in double quotes. The same goes for the properties below.
         where: Only events that this Mixpanel expression selects.
         since: Also load the days since then again, for example after an import of old events.
         time_zone: Time zone of the project, such as `Europe/Lisbon`; UTC by default.
@@ -111,25 +113,25 @@ def mixpanel_source(
         hash_properties: Properties of which only keyed hashes are stored.
 
     Raises:
-        ValueError: If an argument is wrong.
+        InvalidInputError: If an argument is wrong.
     """
     login = _login(account, project_id, region, username, secret)
-    first = (None if from_date is None else _arguments.day("from_date", from_date)) or _configured("from_date")
+    first = _configured("from_date") if from_date is None else _arguments.day("from_date", from_date)
     if first is None:
-        raise ValueError("`from_date` is missing; pass it, or set SOURCES__MIXPANEL__FROM_DATE")
-    private = request(drop_properties=_listed(drop_properties), hash_properties=_listed(hash_properties))
+        raise InvalidInputError("`from_date` is missing; pass it, or set SOURCES__MIXPANEL__FROM_DATE")
+    private = request(**_listed(drop_properties=drop_properties, hash_properties=hash_properties))
     wanted = _Events(
         first,
         _arguments.day("to_date", to_date),
         None if since is None else _arguments.day("since", since),
         time_zone,
         _arguments.integer("refresh_days", refresh_days),
-        {**private, **request(events=_listed(events), where=where, time_zone=time_zone, dedupe=dedupe)},
+        {**private, **request(**_listed(events=events), where=where, time_zone=time_zone, dedupe=dedupe)},
     )
     today = today_in(time_zone)
     if parse_day(wanted.from_date, today) > parse_day(wanted.to_date, today):
-        raise ValueError(f"the first day, {wanted.from_date}, is after the last one, {wanted.to_date}")
-    profile_options = {**private, **request(where=profiles_where, output_properties=_listed(output_properties))}
+        raise InvalidInputError(f"the first day, {wanted.from_date}, is after the last one, {wanted.to_date}")
+    profile_options = {**private, **request(where=profiles_where, **_listed(output_properties=output_properties))}
     only_since_last = _arguments.boolean("profiles_since_last", profiles_since_last)
     return (
         _resource("events", lambda: _load_events(login, wanted), _EVENT_KEYS),
@@ -141,22 +143,22 @@ def mixpanel_source(
     )
 
 
-_LOGIN = (
-    ("account", _arguments.text),
-    ("project_id", _arguments.identifier),
-    ("region", _arguments.text),
-    ("username", _arguments.text),
-    ("secret", _arguments.hidden_text),
-)
+_LOGIN: dict[str, Callable[[str, Any], str]] = {
+    "account": _arguments.text,
+    "project_id": _arguments.identifier,
+    "region": _arguments.region,
+    "username": _arguments.text,
+    "secret": _arguments.hidden_text,
+}
 
 
-def _login(*given_parts: str | None) -> Login:
+def _login(*given: str | None) -> Login:
     """Returns these credentials, or those of dlt's configuration if there are none."""
-    given = zip(_LOGIN, given_parts, strict=True)
-    parts = {name: None if part is None else convert(name, part) for (name, convert), part in given}
+    parts = dict(zip(_LOGIN, given, strict=True))
     # An account is not mixed with what is configured, which may be another one's project.
     if all(parts[name] is None for name in ("account", "username", "secret")):
-        parts = {name: part or _configured(name) for name, part in parts.items()}
+        parts = {name: _configured(name) if part is None else part for name, part in parts.items()}
+    parts = {name: None if part is None else _LOGIN[name](name, part) for name, part in parts.items()}
     login = Login(**parts)
     login.check()
     return login
@@ -203,7 +205,7 @@ def _load_events(login: Login, wanted: _Events) -> Iterator[pyarrow.Table]:
     today = today_in(wanted.time_zone)
     selection = {**wanted.options}
     if state.get("selection", selection) != selection:
-        raise ValueError(
+        raise InvalidInputError(
             f"the events of project {project_id} were loaded with {state['selection']}, and this run has {selection}; "
             "use the same options, another pipeline, or `pipeline.run(..., refresh='drop_resources')`"
         )
@@ -314,6 +316,6 @@ def _tables(workspace: Workspace, sql: str, schema: pyarrow.Schema) -> Iterator[
         yield pyarrow.Table.from_batches(held)
 
 
-def _listed(names: Iterable[str] | None) -> Iterable[str] | None:
-    """Returns names; a single one is often the value of a variable of dlt's configuration."""
-    return [names] if isinstance(names, str) else names
+def _listed(**names: Iterable[str] | None) -> dict[str, Any]:
+    """Returns lists of names; in a text, such as the value of a variable, they are separated by commas."""
+    return {name: _arguments.split(name, value) if isinstance(value, str) else value for name, value in names.items()}

@@ -13,14 +13,15 @@ either the accounts in their config file or the credentials in the options.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mixpanel_data import _sources
+from mixpanel_data import _arguments, _sources
 from mixpanel_data._session import without_none
 from mixpanel_data._sources import Login, Span, parse_day, today_in
+from mixpanel_data.auth import ConfigManager
+from mixpanel_data.exceptions import InvalidInputError
 
 try:
     import pyarrow
@@ -46,7 +47,7 @@ _OPTIONS = {
     "region": "`us`, `eu` or `in`",
     "username": "user name of a service account, instead of `accounts`; requires `projects`",
     "secret": "its secret",
-    "events": "only events with these names, separated by commas",
+    "events": "only events with these names, separated by commas; a name that has a comma is in double quotes",
     "where": "only events or profiles that this Mixpanel expression selects",
     "timezone": "time zone of the projects, such as `Europe/Lisbon`; UTC by default",
     "dedupe": "which events count as duplicates: `exact` (default), `day` or `none`",
@@ -109,42 +110,55 @@ class _Request:
         """Reads the options.
 
         Raises:
-            ValueError: If one is unknown, missing or wrong.
+            InvalidInputError: If one is unknown, missing, empty or wrong.
         """
-        known = {_plain(name): name for name in _OPTIONS} | _ALIASES
-        for name in options:
-            if _plain(name) not in known:
-                described = "; ".join(f"{option}: {meaning}" for option, meaning in _OPTIONS.items())
-                raise ValueError(f"the format `mixpanel` has no option `{name}`. Options: {described}")
-        chosen = {known[_plain(name)]: value for name, value in options.items()}
-        table = chosen.get("table", "events")
-        if table not in _TABLES:
-            raise ValueError(f"`table` must be `events` or `profiles`, not `{table}`")
+        chosen = _chosen(options)
+        table = _arguments.one_of("the option `table`", chosen.get("table", "events"), _TABLES)
         fetch = without_none(
             where=chosen.get("where"),
-            drop_properties=_names(chosen.get("dropProperties")),
-            hash_properties=_names(chosen.get("hashProperties")),
+            drop_properties=_names(chosen, "dropProperties"),
+            hash_properties=_names(chosen, "hashProperties"),
         )
         logins = _logins(chosen)
         if table == "profiles":
             _refuse(chosen, _ONLY_EVENTS, "profiles")
-            fetch |= without_none(output_properties=_names(chosen.get("outputProperties")))
+            fetch |= without_none(output_properties=_names(chosen, "outputProperties"))
             return _Request(table, logins, fetch=fetch)
         _refuse(chosen, _ONLY_PROFILES, "events")
         return _event_request(chosen, logins, fetch)
 
 
+def _chosen(options: Mapping[str, str]) -> dict[str, str]:
+    """Returns the options under the names that they have in the documentation."""
+    known = {_plain(name): name for name in _OPTIONS} | _ALIASES
+    chosen: dict[str, str] = {}
+    for given, value in options.items():
+        name = known.get(_plain(given))
+        if name is None:
+            described = "; ".join(f"{option}: {meaning}" for option, meaning in _OPTIONS.items())
+            raise InvalidInputError(f"the format `mixpanel` has no option `{given}`. Options: {described}")
+        if name in chosen:
+            raise InvalidInputError(f"the option `{name}` is given twice, once as `{given}`")
+        check = _arguments.hidden_text if name == "secret" else _arguments.text
+        chosen[name] = check(f"the option `{name}`", value)
+        if not chosen[name].strip():
+            raise InvalidInputError(f"the option `{name}` is empty; leave it out, or give it a value")
+    return chosen
+
+
 def _event_request(chosen: Mapping[str, str], logins: tuple[Login, ...], fetch: dict[str, Any]) -> _Request:
     if "from" not in chosen:
-        raise ValueError("the option `from` is missing: the first day of the events")
+        raise InvalidInputError("the option `from` is missing: the first day of the events")
     first, last, time_zone = chosen["from"], chosen.get("to", "today"), chosen.get("timezone")
-    today = today_in(time_zone)
+    today = today_in(time_zone, "the option `timezone`")
     if parse_day(first, today) > parse_day(last, today):
-        raise ValueError(f"the first day, {first}, is after the last one, {last}")
+        raise InvalidInputError(f"the first day, {first}, is after the last one, {last}")
     text = chosen.get("chunkDays", "1")
     if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise ValueError(f"`chunkDays` must be 1 to 100, not `{text}`")
-    events = _names(chosen.get("events"))
+        raise InvalidInputError(f"the option `chunkDays` must be 1 to 100, not `{text}`")
+    if "dedupe" in chosen:
+        _arguments.one_of("the option `dedupe`", chosen["dedupe"], _arguments.DEDUPE)
+    events = _names(chosen, "events")
     fetch |= without_none(time_zone=time_zone, dedupe=chosen.get("dedupe"))
     return _Request(
         "events", logins, first, last, time_zone, int(text), None if events is None else tuple(events), fetch
@@ -155,33 +169,39 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", "")
 
 
-def _names(text: str | None) -> list[str] | None:
-    """Splits names at commas; one that has a comma is in double quotes."""
-    return None if text is None else [name for name in next(csv.reader([text], skipinitialspace=True)) if name]
+def _names(chosen: Mapping[str, str], name: str) -> list[str] | None:
+    """Returns the names in an option, each once."""
+    if name not in chosen:
+        return None
+    return list(dict.fromkeys(_arguments.split(f"the option `{name}`", chosen[name])))
 
 
 def _refuse(chosen: Mapping[str, str], names: tuple[str, ...], table: str) -> None:
     for name in names:
         if name in chosen:
-            raise ValueError(f"the option `{name}` does not apply to {table}")
-
-
-def _distinct(text: str | None) -> list[str | None]:
-    """Returns the names, each once, or None in their place if there are none."""
-    names: list[str | None] = []
-    names.extend(dict.fromkeys(_names(text) or []))
-    return names or [None]
+            raise InvalidInputError(f"the option `{name}` does not apply to {table}")
 
 
 def _logins(chosen: Mapping[str, str]) -> tuple[Login, ...]:
     """Returns one login for each project."""
-    accounts, projects = _distinct(chosen.get("accounts")), _distinct(chosen.get("projects"))
-    if len(accounts) > 1 and projects != [None]:
-        raise ValueError("`projects` requires a single account; several accounts read their own projects")
-    region, username, secret = (chosen.get(name) for name in ("region", "username", "secret"))
-    logins = [Login(account, project, region, username, secret) for account in accounts for project in projects]
+    accounts, projects = _names(chosen, "accounts"), _names(chosen, "projects")
+    if accounts is not None and len(accounts) > 1 and projects is not None:
+        raise InvalidInputError("`projects` requires a single account; several accounts read their own projects")
+    for project in projects or []:
+        if not (project.isascii() and project.isdecimal()):
+            raise InvalidInputError(f"the option `projects` contains `{project}`, and a project id has only digits")
+    username, secret, region = chosen.get("username"), chosen.get("secret"), chosen.get("region")
+    if region is not None:
+        region = _arguments.region("the option `region`", region)
+    # Without names, there is one login, with the default account or its own project.
+    of_accounts: list[str | None] = [*accounts] if accounts else [None]
+    of_projects: list[str | None] = [*projects] if projects else [None]
+    logins = [Login(account, project, region, username, secret) for account in of_accounts for project in of_projects]
     for login in logins:
-        login.check()
+        login.check("accounts", "projects")
+    for account in accounts or []:
+        # Here, rather than in a task that has waited for the quota.
+        ConfigManager().get_account(account)
     return tuple(logins)
 
 

@@ -12,14 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-from . import _arguments
-from ._arguments import boolean, identifier, integer, one_of
+from ._arguments import absolute, boolean, identifier, integer, one_of, text
 from ._frames import optional
 from ._options import RunOptions, check_names
 from ._query import QueryResult
 from ._requests import event_result, request
 from ._runs import Runs
-from ._session import Connection, without_none
+from ._session import EPHEMERAL, TEMPORARY, Connection, without_none
 from ._statistics import Statistics
 from ._streaming import Streamer
 from .types import EventAudit, FetchResult, ParallelFetchResult, QuotaUsage, SQLResult, TableType, WorkspaceInfo
@@ -69,12 +68,12 @@ class Workspace(Runs, Streamer, Statistics):
         reserve: int | None = None,
     ) -> None:
         choice = without_none(
-            account=account,
+            account=None if account is None else text("account", account),
             project_id=None if project_id is None else identifier("project_id", project_id),
-            region=region,
-            path=None if path is None else absolute(path),
-            base_url=base_url,
-            quota=quota,
+            region=None if region is None else text("region", region),
+            path=None if path is None else absolute("path", path),
+            base_url=None if base_url is None else text("base_url", base_url),
+            quota=None if quota is None else text("quota", quota),
             reserve=None if reserve is None else integer("reserve", reserve),
         )
         self._set_up(choice, read_only)
@@ -87,7 +86,7 @@ class Workspace(Runs, Streamer, Statistics):
     def open(cls, path: str | PathLike[str], *, read_only: bool = True) -> Self:
         """Opens a database without credentials. What needs them raises `ConfigError`."""
         workspace = cls.__new__(cls)
-        workspace._set_up({"path": absolute(path), "offline": True}, read_only)
+        workspace._set_up({"path": absolute("path", path), "offline": True}, read_only)
         return workspace
 
     @classmethod
@@ -101,8 +100,8 @@ class Workspace(Runs, Streamer, Statistics):
         base_url: str | None = None,
     ) -> Iterator[Self]:
         """Uses a temporary database, which is deleted at the end of the `with` block; the workspace ends with it."""
-        with tempfile.TemporaryDirectory(prefix="mixpanel-data-") as directory:
-            path = os.path.join(directory, "ephemeral.db")
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY) as directory:
+            path = os.path.join(directory, EPHEMERAL)
             workspace = cls(account, project_id, region, path, base_url=base_url)
             try:
                 yield workspace
@@ -149,9 +148,9 @@ class Workspace(Runs, Streamer, Statistics):
             QueryError: The query is wrong.
             DatabaseNotFoundError: Nothing has been fetched yet.
         """
-        sql = _arguments.text("the query", sql)
+        sql = text("the query", sql)
         self._connection.call("check_sql", sql=sql)
-        return QueryResult(lambda text: self._connection.core.query(text), sql)
+        return QueryResult(lambda query: self._connection.core.query(query), sql)
 
     def sql(self, query: str) -> pandas.DataFrame:
         """Runs a read-only query and returns its rows as a pandas data frame.
@@ -175,7 +174,7 @@ class Workspace(Runs, Streamer, Statistics):
     def info(self) -> WorkspaceInfo:
         """Returns the project, the account, the database and its tables."""
         found = self._connection.info()
-        path = Path(found["path"])
+        path = Path(absolute("path", found["path"]))
         status = path.stat() if path.exists() else None
         # Linux does not tell; `st_ctime` is the time of the last change there.
         born: float | None = getattr(status, "st_birthtime", None)
@@ -192,7 +191,7 @@ class Workspace(Runs, Streamer, Statistics):
     @property
     def db_path(self) -> Path:
         """The path of the database file."""
-        return Path(self._connection.info()["path"])
+        return Path(absolute("path", self._connection.info()["path"]))
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -270,18 +269,6 @@ class Workspace(Runs, Streamer, Statistics):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (type(self), self._choice, self._connection.is_read_only)
-
-
-def absolute(path: str | PathLike[str]) -> str:
-    """Returns a path that means the same file in another working directory."""
-    text = _arguments.path("path", path)
-    if not text or text.startswith("~"):
-        return text
-    try:
-        return os.path.join(os.getcwd(), text)
-    except OSError:
-        # The working directory is deleted, which the first use reports.
-        return text
 
 
 def _restored(kind: type[Workspace], choice: dict[str, Any], read_only: bool) -> Workspace:

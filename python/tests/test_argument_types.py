@@ -156,6 +156,11 @@ def test_times_since_when_profiles_were_seen(value: Any) -> None:
         assert sent(method, {"since": value})["since"] == SEEN
 
 
+@pytest.mark.parametrize("value", [date(2026, 11, 18), DAY, np.str_(DAY), np.datetime64(DAY)], ids=repr)
+def test_days_since_when_profiles_were_seen(value: Any) -> None:
+    assert sent("fetch_profiles", {"since": value})["since"] == "2026-11-18T00:00:00Z"
+
+
 @pytest.mark.parametrize("value", [timedelta(days=2), pd.Timedelta(days=2), np.timedelta64(2, "D")], ids=repr)
 def test_times_before_now(value: Any) -> None:
     found = datetime.fromisoformat(sent("fetch_profiles", {"since": value})["since"])
@@ -254,7 +259,7 @@ WRONG: list[tuple[str, dict[str, dict[str, Any]], list[tuple[Any, str]]]] = [
     ("type", {"drop_all": {}}, [(ARRAY, "is an object of type ndarray, and must be 'events' or 'profiles'")]),
     ("kind", {"quota_usage": {}}, [(ARRAY, "is an object of type ndarray, and must be 'queries' or 'exports'")]),
     ("filters", {"refresh_profiles": {}}, [(value, "and must be a dict") for value in (ARRAY, FRAME, ["where"])]),
-    ("where", {"fetch_profiles": {}}, [(ARRAY, "has a wrong value")]),
+    ("where", {"fetch_profiles": {}}, [(ARRAY, "and must be text")]),
     ("percentiles", {"numeric_summary": {"event": "x", "property": "y"}}, [
         (np.array([[1]]), "has 2 dimensions, and must be a list of numbers"), (np.array(1), "has 0 dimensions"),
         ("25", "is '25', and must be a list of numbers"), ([float("nan")], "contains nan"),
@@ -297,6 +302,10 @@ def test_a_workspace_takes_paths_and_ids_of_all_kinds(tmp_path: Path) -> None:
         ({"path": ARRAY}, "path is an object of type ndarray, and must be a path"),
         ({"path": 5}, "path is 5, and must be a path"),
         ({"path": b"x.db"}, "path is b'x.db', and must be a path"),
+        ({"account": b"x"}, "account is b'x', and must be text"),
+        ({"account": 5}, "account is 5, and must be text"),
+        ({"region": 5}, "region is 5, and must be text"),
+        ({"base_url": b"x"}, "base_url is b'x', and must be text"),
         ({"read_only": ARRAY}, "read_only is an object of type ndarray, and must be True or False"),
     ],
     ids=str,
@@ -333,7 +342,7 @@ def test_a_fetch_with_values_of_other_libraries(simulate: Simulate, tmp_path: Pa
     assert requests() == before
 
 
-TEXTS = {"where", "distinct_id", "hash_key", "time_zone", "dedupe"}
+TEXTS = {"where", "distinct_id", "hash_key", "time_zone"}
 NOT_SENT = {"progress", "append", "on_page_complete", "on_batch_complete"}
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Simulate
-from simulator import FIRST_DAY, LAST_DAY, OPTIONS, requests
+from simulator import FIRST_DAY, LAST_DAY, OPTIONS, PROFILES, requests
 
 import mixpanel_data as mp
 from mixpanel_data import _fetching, _options, _progress
@@ -19,6 +20,20 @@ from mixpanel_data._wording import in_python
 
 DAYS = {"from_date": FIRST_DAY, "to_date": LAST_DAY}
 
+
+IF_EXISTS = ("fail", "append", "replace")
+TAKE_EVENTS: dict[str, dict[str, Any]] = {
+    "fetch_events": DAYS,
+    "stream_events": DAYS,
+    "stream_events_arrow": DAYS,
+    "plan_events": DAYS,
+    "refresh_events": {},
+    "daily_counts": {},
+    "engagement_distribution": {},
+}
+"""The methods that have an argument `events`, and their other arguments."""
+
+EMPTY: list[Any] = [[], (), set(), iter(())]
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("fetch_profiles", {"memory": -1}, "memory is -1, and must be an integer that is not negative"),
@@ -38,7 +53,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("fetch_profiles", {"where": "\ud800"}, "where is text that is not valid Unicode"),
     ("fetch_profiles", {"limit": 2**70}, "limit"),
     ("fetch_profiles", {"page_size": "many"}, "page_size"),
-    ("fetch_events", {**DAYS, "dedupe": "often"}, "dedupe is often, and must be one of `exact`"),
+    ("fetch_events", {**DAYS, "dedupe": "often"}, "dedupe is 'often', and must be 'exact', 'day' or"),
     ("fetch_events", {**DAYS, "events": [None]}, "events contains None, and must be a list of texts"),
     ("stream_profiles", {"where": 5}, "where is 5, and must be text"),
     ("stream_events", {**DAYS, "chunk_days": "5"}, "chunk_days"),
@@ -47,6 +62,41 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("column_stats", {"table": "events", "column": "x", "top_n": -1}, "top_n is -1, and must be an integer that is not"),
     ("engagement_distribution", {"buckets": [-1]}, "buckets is -1, and must be an integer that is not negative"),
     ("top_events", {"limit": [1]}, "limit is an object of type list"),
+    ("fetch_profiles", {"where": b"x"}, "where is b'x', and must be text"),
+    ("fetch_profiles", {"distinct_ids": ["\ud800"]}, "distinct_ids is text that is not valid Unicode"),
+    ("fetch_profiles", {"behaviors": [{"name": "\ud800"}], "where": "x"}, "behaviors is text that is not valid"),
+    ("query", {"sql": "SELECT '\ud800'"}, "sql is text that is not valid Unicode"),
+    ("table_schema", {"table": "\ud800"}, "table is text that is not valid Unicode"),
+    ("table_schema", {"table": b"x"}, "table is b'x', and must be text"),
+    ("fetch_profiles", {"max_wait": 1e30}, "max_wait must be 0 to 1e+10 seconds, and is 1e+30"),
+    ("fetch_events", {**DAYS, "lock_wait": -1}, "lock_wait must be 0 to 1e+10 seconds, and is -1"),
+    ("fetch_profiles", {"max_wait": timedelta(-1)}, "max_wait must be 0 to 1e+10 seconds, and is -86400"),
+    ("fetch_events", {**DAYS, "chunk_days": 0}, "chunk_days 0: use 1 to 100"),
+    ("stream_events", {**DAYS, "chunk_days": 101}, "chunk_days 101: use 1 to 100"),
+    ("fetch_events", {**DAYS, "refresh_days": 99999}, "refresh_days 99999: use 0 to"),
+    ("fetch_profiles", {"distinct_id": "a", "distinct_ids": []}, "distinct_id and distinct_ids cannot be combined"),
+    ("stream_profiles", {"include_all_users": True}, "include_all_users requires a cohort"),
+    ("fetch_events", {"since": FIRST_DAY, "from_date": FIRST_DAY}, "since cannot be combined with from_date"),
+    ("fetch_events", {"since": FIRST_DAY, "to_date": LAST_DAY}, "since cannot be combined with to_date"),
+    ("fetch_events", {"since": "last", "from_date": date(2026, 11, 18)}, "since cannot be combined with from_date"),
+    *[("fetch_events", {"since": "7d", "if_exists": do}, "since cannot be combined with if_") for do in IF_EXISTS],
+    ("fetch_events", {"since": "last", "append": True}, "since cannot be combined with if_exists"),
+    ("fetch_profiles", {"since": "last", "if_exists": "fail"}, "since=\"last\" cannot be combined with if_"),
+    ("fetch_profiles", {"since": "last", "if_exists": "replace"}, "since=\"last\" cannot be combined with if_"),
+    ("fetch_profiles", {"since": "last", "append": True}, "since=\"last\" cannot be combined with if_exists='append'"),
+    ("resume_fetch", {"replace_newer": True, "if_exists": "append"}, "replace_newer=True cannot be combined with if_"),
+    *[
+        (method, {**arguments, "events": empty}, "events is empty; leave it out for all events")
+        for method, arguments in TAKE_EVENTS.items()
+        for empty in EMPTY
+    ],
+    *[
+        (method, {"output_properties": []}, "output_properties is empty; leave it out for all properties")
+        for method in ("fetch_profiles", "stream_profiles", "plan_profiles", "stream_profiles_arrow")
+    ],
+    ("refresh_profiles", {"filters": {"output_properties": []}}, "output_properties is empty; leave it out for all"),
+    ("engagement_distribution", {"buckets": []}, "buckets is empty; leave it out for the default buckets"),
+    ("numeric_summary", {"event": "a", "property": "b", "percentiles": []}, "percentiles is empty; leave it out for"),
     ("quota_usage", {"kind": "foo"}, "kind is 'foo', and must be 'queries' or 'exports'"),
 ]
 
@@ -69,6 +119,34 @@ def test_a_wrong_key_is_not_quoted(ws: mp.Workspace, key: Any) -> None:
     with pytest.raises(mp.InvalidInputError, match="hash_key must be text") as caught:
         ws.fetch_profiles(hash_properties=["a"], hash_key=key)
     assert "secret" not in str(caught.value) and "123" not in str(caught.value)
+
+
+def test_every_method_with_names_of_events_is_in_the_table() -> None:
+    methods = {name: getattr(mp.Workspace, name) for name in dir(mp.Workspace) if not name.startswith("_")}
+    code = {name: method.__code__ for name, method in methods.items() if hasattr(method, "__code__")}
+    assert {name for name, of in code.items() if "events" in of.co_varnames} <= set(TAKE_EVENTS)
+
+
+def test_no_ids_select_nothing(ws: mp.Workspace) -> None:
+    before = requests()
+    assert ws.fetch_profiles(distinct_ids=[]).rows == 0
+    assert requests() == before
+
+
+def test_a_run_is_resumed_into_its_own_table_only(ws: mp.Workspace) -> None:
+    def stop(page: mp.ProfileProgress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(mp.RunNotFoundError):
+        ws.resume_fetch("people", run_id="unknown")
+    with pytest.raises(KeyboardInterrupt):
+        ws.fetch_profiles("people", on_page_complete=stop)
+    (run,) = ws.unfinished_runs()
+    before = requests()
+    with pytest.raises(mp.InvalidInputError, match="is a run of table 'people', and table is 'profiles'"):
+        ws.resume_fetch("profiles", run_id=run.run_id)
+    assert requests() == before
+    assert ws.resume_fetch("people", run_id=run.run_id).rows == PROFILES
 
 
 def test_a_position_in_the_arguments_is_a_name() -> None:

@@ -92,12 +92,16 @@ def test_regions_are_normalized(region: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"region": "uk"}, "unknown region 'uk': use us, eu or in"),
-        ({"region": ""}, "unknown region ''"),
-        ({"region": None}, "unknown region None"),
+        ({"region": "uk"}, "region is 'uk', and must be 'us', 'eu' or 'in'"),
+        ({"region": ""}, "region is '', and must be"),
+        ({"region": None}, "region is None, and must be"),
         ({"username": " "}, "the username of the credentials is empty"),
         ({"username": "", "project_id": ""}, "the username and the project_id of the credentials is empty"),
         ({"secret": ""}, "the secret of the credentials is empty"),
+        ({"secret": None}, "secret must be text"),
+        ({"secret": b"hidden"}, "secret must be text"),
+        ({"username": None}, "username is None, and must be text"),
+        ({"project_id": 1.5}, "project_id is 1.5, and must be text or an integer"),
     ],
 )
 def test_unusable_credentials(changes: dict[str, Any], message: str) -> None:
@@ -155,17 +159,16 @@ def test_results_of_the_native_module_become_values(core: FakeCore) -> None:
 @pytest.mark.parametrize("path", ["accounts.toml", Path("accounts.toml")])
 def test_every_call_names_the_file(core: FakeCore, path: str | Path) -> None:
     manager = ConfigManager(config_path=path)
-    assert manager.config_path == Path("accounts.toml")
     manager.add_account("a", "u", SecretStr(SECRET), "1", "EU")
     manager.set_default("a")
     manager.remove_account(name="a")
     given = {"name": "a", "username": "u", "secret": SECRET, "project_id": "1", "region": "eu"}
     expected = [("add", given), ("set_default", {"name": "a"}), ("remove", {"name": "a"})]
-    assert core.calls == [(name, arguments | {"config_path": "accounts.toml"}) for name, arguments in expected]
+    assert core.calls == [(name, arguments | {"config_path": str(Path.cwd() / path)}) for name, arguments in expected]
 
 
 def test_a_wrong_region_is_reported_before_anything_is_called(core: FakeCore) -> None:
-    with pytest.raises(ValueError, match="use us, eu or in"):
+    with pytest.raises(ValueError, match="must be 'us', 'eu' or 'in'"):
         ConfigManager().add_account("a", "u", SECRET, "1", "uk")
     assert core.calls == []
 
@@ -190,6 +193,78 @@ def test_errors_of_the_native_module_become_exceptions(
     # The native error is not shown as well.
     assert error.__suppress_context__
     assert SECRET not in "".join(traceback.format_exception(error))
+
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    *[
+        (method, {"name": value}, f"name is {value!r}, and must be text")
+        for method in ("get_account", "remove_account", "set_default", "add_account")
+        for value in (None, 5, b"x")
+    ],
+    *[("resolve_credentials", {"account": value}, f"account is {value!r}, and must be text") for value in (5, b"x")],
+    *[("add_account", {"secret": value}, "secret must be text") for value in (None, 47110815, b"hunter2")],
+    ("add_account", {"username": 5}, "username is 5, and must be text"),
+    ("add_account", {"project_id": 1.5}, "project_id is 1.5, and must be text or an integer"),
+    ("add_account", {"project_id": None}, "project_id is None, and must be text or an integer"),
+    ("add_account", {"region": None}, "region is None, and must be 'us', 'eu' or 'in'"),
+    *[
+        (method, {"name": "\ud800"}, "name is text that is not valid Unicode")
+        for method in ("get_account", "remove_account", "set_default", "add_account")
+    ],
+    ("resolve_credentials", {"account": "\ud800"}, "account is text that is not valid Unicode"),
+    *[
+        ("add_account", {name: "hunter2\ud800"}, f"{name} is text that is not valid Unicode")
+        for name in ("username", "secret", "project_id")
+    ],
+]
+
+
+@pytest.mark.parametrize(("method", "arguments", "message"), WRONG, ids=ascii)
+def test_wrong_arguments(isolated: Path, method: str, arguments: dict[str, Any], message: str) -> None:
+    base = {"name": "a", "username": "u", "secret": "s", "project_id": "1", "region": "us"}
+    manager = ConfigManager()
+    manager.add_account(**base)
+    with pytest.raises(InvalidInputError) as caught:
+        getattr(manager, method)(**(base if method == "add_account" else {}) | arguments)
+    assert str(caught.value) == message
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "47110815" not in shown and "hunter2" not in shown
+    assert [account.name for account in manager.list_accounts()] == ["a"]
+
+
+def test_a_project_may_be_an_integer(isolated: Path) -> None:
+    number: Any = 12
+    ConfigManager().add_account("a", "u", "s", number, "us")
+    assert ConfigManager().get_account("a").project_id == credentials(project_id=number).project_id == "12"
+
+
+@pytest.mark.parametrize("path", ["acc.toml", "./acc.toml", "sub/../acc.toml", Path("acc.toml")])
+def test_a_relative_path_means_the_same_file_everywhere(
+    isolated: Path, monkeypatch: pytest.MonkeyPatch, path: str | Path
+) -> None:
+    for name in ("sub", "elsewhere"):
+        (isolated / name).mkdir()
+    monkeypatch.chdir(isolated)
+    manager = ConfigManager(path)
+    manager.add_account("one", "u", "s", "1", "us")
+    monkeypatch.chdir(isolated / "elsewhere")
+    assert [account.name for account in manager.list_accounts()] == ["one"]
+    manager.add_account("two", "u", "s", "1", "us")
+    assert [file.parent for file in isolated.rglob("acc.toml")] == [isolated]
+    assert manager.config_path.is_absolute() and manager.config_path.samefile(isolated / "acc.toml")
+
+
+@pytest.mark.parametrize("name", ["MP_CONFIG_PATH", "MP_HOME", "HOME"])
+def test_the_path_is_absolute(isolated: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(isolated)
+    monkeypatch.delenv("MP_HOME")
+    monkeypatch.setenv(name, "relative")
+    path = ConfigManager().config_path
+    assert path.is_absolute() and path.is_relative_to(isolated / "relative")
+
+
+def test_the_home_directory_may_be_named_by_a_tilde(isolated: Path) -> None:
+    assert ConfigManager("~/acc.toml").config_path == isolated / "acc.toml"
 
 
 @pytest.mark.skipif(not hasattr(_core, "accounts"), reason="the native module has no accounts")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import datetime
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +207,12 @@ def test_rows_are_read_once(ws: mp.Workspace, monkeypatch: pytest.MonkeyPatch) -
 def test_a_result_says_that_it_cannot_be_pickled(ws: mp.Workspace) -> None:
     with pytest.raises(TypeError, match="pickle the Workspace"):
         pickle.dumps(ws.query("SELECT 1"))
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_result_can_be_copied(ws: mp.Workspace, duplicate: Callable[[Any], Any]) -> None:
+    result = ws.query("SELECT 10")
+    assert duplicate(result).fetchall() == result.fetchall() == [(10,)]
 
 
 @pytest.mark.parametrize("query", [None, 1, b"SELECT 1"])

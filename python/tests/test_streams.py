@@ -211,7 +211,8 @@ def test_missing_pages_raise_at_the_end(simulate: Simulate, tmp_path: Path, para
         for profile in ws.stream_profiles(parallel=parallel):
             seen.append(profile)
     assert tuple(caught.value.failed_page_indices) == (3,)
-    assert str(caught.value) == "1 page could not be fetched: 3"
+    expected = "1 page could not be fetched: 3; the last error: the server answered 400 Bad Request"
+    assert str(caught.value).startswith(expected)
     assert len(seen) == PROFILES - 100
 
 
@@ -228,7 +229,7 @@ def test_missing_days_raise_at_the_end(simulate: Simulate, tmp_path: Path, day: 
     simulate(*OPTIONS, "--export-fault", f"days={day} status=400")
     ws = mp.Workspace(path=tmp_path / "test.db")
     seen = []
-    with pytest.raises(mp.IncompleteError, match=f"1 date range could not be fetched: {day}") as caught:
+    with pytest.raises(mp.IncompleteError, match=f"1 date range could not be fetched: {day}; the last.* 400") as caught:
         for event in ws.stream_events(from_date="2026-11-17", to_date=LAST_DAY, chunk_days=1, parallel=parallel):
             seen.append(event)
     assert caught.value.failed_date_ranges == ((day, day),)

@@ -145,10 +145,10 @@ def test_a_failing_log_handler_does_not_end_a_stream(
     reported: list[object] = []
     monkeypatch.setattr("sys.unraisablehook", reported.append)
 
-    def fail(text: str) -> None:
+    def fail(event: object) -> None:
         raise ValueError("a handler of the caller")
 
-    monkeypatch.setattr("mixpanel_data._streaming.listen", fail)
+    monkeypatch.setattr("mixpanel_data._streaming.log", fail)
     with mp.Workspace(path=tmp_path / "test.db") as ws:
         assert sum(1 for _ in ws.stream_profiles()) == 950
     assert reported

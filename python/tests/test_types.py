@@ -333,6 +333,9 @@ def test_the_data_frame_of_a_fetch_is_its_table(kind: type[Record], monkeypatch:
             yield cls()
             calls.append("closed")
 
+        def table_schema(self, table: str) -> None:
+            calls.append(table)
+
         def sql(self, query: str) -> str:
             calls.append(query)
             return "a data frame"
@@ -342,7 +345,7 @@ def test_the_data_frame_of_a_fetch_is_its_table(kind: type[Record], monkeypatch:
     monkeypatch.setitem(sys.modules, module.__name__, module)
     result = of_sample(kind, table='a "b"')
     assert [result.df, result.df] == ["a data frame"] * 2
-    assert calls == ["/data/12345.db", 'SELECT * FROM "a ""b"""', "closed"]
+    assert calls == ["/data/12345.db", 'a "b"', 'SELECT * FROM "a ""b"""', "closed"]
 
 
 WITHOUT_PANDAS = """

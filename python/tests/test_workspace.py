@@ -333,3 +333,30 @@ def test_the_log(simulate: Simulate, tmp_path: Path, caplog: pytest.LogCaptureFi
     assert "requests go to http://127.0.0.1" in caplog.text
     assert any("503" in record.message and record.levelno == logging.DEBUG for record in caplog.records)
     assert caplog.records[0].threadName == "MainThread"
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_the_frame_of_a_fetch_after_its_workspace_ended(simulate: Simulate, parallel: bool) -> None:
+    simulate(*OPTIONS)
+    with mp.Workspace.ephemeral() as ws:
+        profiles = ws.fetch_profiles(distinct_ids=["a"], parallel=parallel)
+        events = ws.fetch_events(from_date=LAST_DAY, to_date=LAST_DAY, parallel=parallel)
+        read = ws.fetch_profiles("read", limit=10)
+        assert len(read.df) == 10
+    for result in (profiles, events, pickle.loads(pickle.dumps(events))):
+        with pytest.raises(mp.ConfigError, match="of this result was temporary and is deleted; read `df` before"):
+            _ = result.df
+    assert len(read.df) == 10
+
+
+def test_the_frame_of_a_fetch_whose_table_is_gone(ws: mp.Workspace) -> None:
+    result = ws.fetch_profiles("people", limit=10)
+    other = ws.fetch_profiles("other", limit=10)
+    ws.drop("people")
+    with pytest.raises(mp.TableNotFoundError, match="people"):
+        _ = result.df
+    ws.fetch_profiles("people", limit=20)
+    assert len(result.df) == 20, "the table as it is at the first access"
+    ws.db_path.unlink()
+    with pytest.raises(mp.DatabaseNotFoundError):
+        _ = other.df

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .._wording import in_python
+from .._wording import in_python, with_names
 from . import api, arguments, runs, storage
 from .base import MixpanelDataError
 
@@ -84,7 +84,8 @@ def from_core(payload: Mapping[str, Any], arguments: str = "{}") -> MixpanelData
         # A failed SQL statement: without a response, its text and the error take the place of the body.
         details["status_code"] = 0
         details["response_body"] = {name: details[name] for name in ("query", "error") if name in details}
-    error = kind._of_core(in_python(str(payload.get("message", "")), arguments), code, details)
+    message = in_python(str(payload.get("message", "")), arguments)
+    error = kind._of_core(with_names(message) if code == "INVALID_INPUT" else message, code, details)
     error._run_id = payload.get("run_id")
     error._hint = payload.get("hint")
     if not error.hint and error.run_id:

@@ -7,7 +7,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from .._frames import data_frame
+from .._frames import data_frame, quoted
+from ..exceptions import ConfigError, DatabaseNotFoundError
 from .record import Reader, Record, ResultWithDataFrame, day_range, day_ranges, moment, numbers, texts
 
 if TYPE_CHECKING:
@@ -93,17 +94,25 @@ class _IntoTable(ResultWithDataFrame):
         """Reads the table as it is now."""
         if self.database is None:
             return data_frame(None, [])
-        # Imported here: both import this module.
-        from .._frames import quoted
+        # Imported here: one imports this module, and the other one the native module, for which types have no use.
+        from .._session import is_temporary
         from ..workspace import Workspace
 
         with Workspace.open(self.database) as workspace:
+            try:
+                # An error of the query itself would not say that the table is gone.
+                workspace.table_schema(table)
+            except DatabaseNotFoundError:
+                if not is_temporary(self.database):
+                    raise
+                advice = "read `df` before its workspace ends"
+                raise ConfigError(f"the database of this result was temporary and is deleted; {advice}") from None
             return workspace.sql(f"SELECT * FROM {quoted(table)}")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FetchResult(_IntoTable):
-    """The result of a sequential fetch. `df` is the table, read at the first access.
+    """The result of a sequential fetch. `df` is the table as it is at the first access.
 
     Attributes:
         table: The table.
@@ -176,7 +185,7 @@ class FetchResult(_IntoTable):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ParallelProfileResult(_IntoTable):
-    """The result of a parallel fetch of profiles. `df` is the table, read at the first access.
+    """The result of a parallel fetch of profiles. `df` is the table as it is at the first access.
 
     Attributes:
         table: The table.
@@ -229,7 +238,7 @@ class ParallelProfileResult(_IntoTable):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ParallelFetchResult(_IntoTable):
-    """The result of a parallel fetch of events. `df` is the table, read at the first access.
+    """The result of a parallel fetch of events. `df` is the table as it is at the first access.
 
     Attributes:
         table: The table.

@@ -269,8 +269,13 @@ def test_credentials_come_from_the_secrets_of_dlt(
         ({"from_date": datetime(2026, 1, 1, 12)}, "from_date is 2026-01-01 12:00:00, and must be a day"),
         ({"from_date": "today", "refresh_days": 5.0}, "refresh_days is 5.0, and must be an integer"),
         ({"from_date": "today", "events": b"Search"}, "events is b'Search', and must be a list of texts"),
+        ({"from_date": "today", "events": "a,"}, "events is 'a,': name 2 is missing"),
+        ({"from_date": "today", "drop_properties": ""}, "drop_properties is '': it has no names"),
+        ({"from_date": "today", "dedupe": "often"}, "dedupe is 'often', and must be"),
+        ({"from_date": "today", "region": "mars"}, "region is 'mars', and must be"),
+        ({"from_date": "today", "time_zone": "Nope"}, "time_zone is 'Nope', and must be the name of a time zone"),
         ({"from_date": "today", "username": "me"}, "given together"),
-        ({"from_date": "today", "username": "me", "secret": "s"}, "require a project"),
+        ({"from_date": "today", "username": "me", "secret": "s"}, "require `project_id`"),
         ({"from_date": "today", "username": "me", "secret": "s", "account": "first"}, "either `account`"),
     ],
 )
@@ -279,6 +284,12 @@ def test_wrong_arguments_are_refused(destination: Destination, arguments: dict[s
 
     with pytest.raises(ValueError, match=message):
         mixpanel_source(**arguments)
+
+
+def test_names_in_a_text_are_separated_by_commas() -> None:
+    from mixpanel_data.dlt import _listed
+
+    assert _listed(events="v , w", drop_properties=["v , w"]) == {"events": ["v", "w"], "drop_properties": ["v , w"]}
 
 
 def test_what_is_due_never_leaves_a_gap() -> None:

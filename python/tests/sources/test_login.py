@@ -60,7 +60,7 @@ def test_a_secret_is_seen_by_its_own_workspace_alone(
     [
         ({"username": "someone", "project_id": "1002"}, "must be given together"),
         ({"secret": SECRET, "project_id": "1002"}, "must be given together"),
-        ({"username": "someone", "secret": SECRET}, "require a project"),
+        ({"username": "someone", "secret": SECRET}, "require `project_id`"),
         ({"username": "someone", "secret": SECRET, "project_id": "1", "account": "first"}, "give either"),
     ],
 )

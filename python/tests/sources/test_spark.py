@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from .mixpanel_servers import Event, Router, Simulator, canonical, days_ago, stored
 
+import mixpanel_data as mp
+
 pyarrow = pytest.importorskip("pyarrow")
 pyspark = pytest.importorskip("pyspark")
 pytest.importorskip("pyspark.sql.datasource")
@@ -158,6 +160,18 @@ def partitions(**options: str) -> list[tuple[int, str]]:
     return [(part.project, f"{part.span.first}/{part.span.last}" if part.span else "") for part in parts]
 
 
+@pytest.fixture
+def accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accounts `a` and `b` in the config file."""
+    file = tmp_path / "accounts.toml"
+    file.write_text(
+        "".join(f'[accounts.{name}]\nusername = "u"\nsecret = "s"\nproject_id = "1"\nregion = "us"\n' for name in "ab")
+    )
+    file.chmod(0o600)
+    monkeypatch.setenv("MP_CONFIG_PATH", str(file))
+
+
+@pytest.mark.usefixtures("accounts")
 def test_partitions_are_projects_and_days() -> None:
     assert partitions(**{"from": "2026-01-30", "to": "2026-02-01", "accounts": "a,b"}) == [
         (0, "2026-01-30/2026-01-30"),
@@ -176,29 +190,107 @@ def test_partitions_are_projects_and_days() -> None:
     assert len(partitions(**{"from": "yesterday", "to": "2999-01-01"})) == 2, "there are no days after today"
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({}, "`from` is missing"),
-        ({"from": "soon"}, "`soon` is not a day"),
-        ({"from": "today", "to": "3d"}, "is after the last one"),
-        ({"from": "today", "chunkDays": "0"}, "1 to 100"),
-        ({"from": "today", "form": "json"}, "has no option `form`"),
-        ({"table": "people"}, "must be `events` or `profiles`"),
-        ({"table": "profiles", "from": "today"}, "does not apply to profiles"),
-        ({"table": "profiles", "chunk_days": "2"}, "`chunkDays` does not apply to profiles"),
-        ({"from": "today", "OUTPUTPROPERTIES": "plan"}, "`outputProperties` does not apply to events"),
-        ({"from": "today", "secret": "hidden"}, "given together"),
-        ({"from": "today", "secret": "hidden", "username": "me"}, "require a project"),
-        ({"from": "today", "accounts": "a,b", "projects": "1"}, "requires a single account"),
-    ],
-)
+LISTS = [
+    ("v", ["v"]),
+    ("v,w", ["v", "w"]),
+    ("v, w", ["v", "w"]),
+    ("v ,w", ["v", "w"]),
+    ("\tv\t,\nw\n", ["v", "w"]),
+    ("v,v", ["v"]),
+    ("Sign up , x", ["Sign up", "x"]),
+    ('"Sign up " , x', ["Sign up ", "x"]),
+    ('"a,b" , c', ["a,b", "c"]),
+    ('"a""b",a"b', ['a"b']),
+    ('["a"', ['["a"']),
+]
+
+
+@pytest.mark.parametrize("option", ["events", "dropProperties", "hashProperties", "outputProperties"])
+@pytest.mark.parametrize(("text", "names"), LISTS, ids=str)
+def test_lists_of_names(option: str, text: str, names: list[str]) -> None:
+    base = {"table": "profiles"} if option == "outputProperties" else {"from": "today"}
+    request = reader_of({**base, option: text})._request
+    found = {
+        "events": request.events and list(request.events),
+        "dropProperties": request.fetch.get("drop_properties"),
+        "hashProperties": request.fetch.get("hash_properties"),
+        "outputProperties": request.fetch.get("output_properties"),
+    }
+    assert found == {**dict.fromkeys(found), option: names}
+
+
+@pytest.mark.usefixtures("accounts")
+@pytest.mark.parametrize("text", ["a,b", "a , b", ' "a",b '])
+def test_lists_of_accounts(text: str) -> None:
+    request = reader_of({"table": "profiles", "accounts": text})._request
+    assert [login.account for login in request.logins] == ["a", "b"]
+
+
+@pytest.mark.parametrize("text", ["5,6", "5 ,6", " 5 , 6 , 5"])
+def test_lists_of_projects(text: str) -> None:
+    request = reader_of({"table": "profiles", "projects": text})._request
+    assert [login.project_id for login in request.logins] == ["5", "6"]
+
+
+def of_events(**options: str) -> dict[str, str]:
+    return {"from": "today", **options}
+
+
+def of_profiles(**options: str) -> dict[str, str]:
+    return {"table": "profiles", **options}
+
+
+LOGIN = {"username": "me", "secret": "hidden"}
+WRONG = [
+    ({}, "`from` is missing"),
+    ({"from": "soon"}, "`soon` is not a day"),
+    (of_events(to="3d"), "is after the last one"),
+    (of_events(chunkDays="0"), "`chunkDays` must be 1 to 100"),
+    (of_events(chunkDays="x"), "`chunkDays` must be 1 to 100"),
+    (of_events(form="json"), "has no option `form`"),
+    (of_events(chunkDaze="1"), "has no option `chunkDaze`"),
+    (of_events(chunkDays="1", chunk_days="2"), "`chunkDays` is given twice, once as `chunk_days`"),
+    ({"table": "people"}, "`table` is 'people', and must be 'events' or 'profiles'"),
+    (of_profiles(chunk_days="2"), "`chunkDays` does not apply to profiles"),
+    (of_profiles(**{"from": "today"}), "does not apply to profiles"),
+    (of_events(OUTPUTPROPERTIES="plan"), "`outputProperties` does not apply to events"),
+    (of_events(secret="hidden"), "given together"),
+    (of_events(**LOGIN), "require `projects`"),
+    (of_events(**LOGIN, projects="1", account="a"), "either `accounts`, or"),
+    (of_events(**LOGIN, projects="1", region="mars"), "`region` is 'mars', and must be 'us', 'eu' or 'in'"),
+    (of_events(accounts="a,b", projects="1"), "requires a single account"),
+    (of_events(accounts="a,nobody"), "there is no account `nobody`"),
+    (of_events(projects="1,abc"), "`projects` contains `abc`"),
+    (of_events(projects="-1"), "`projects` contains `-1`"),
+    (of_events(dedupe="often"), "`dedupe` is 'often', and must be 'exact', 'day' or 'none'"),
+    (of_events(timezone="Nope"), "`timezone` is 'Nope', and must be the name of a time zone, such as Europe/Lisbon"),
+    (of_events(timezone="../UTC"), "`timezone` is '../UTC', and must be"),
+    (of_events(timezone="Europe"), "`timezone` is 'Europe', and must be"),
+    *[(of_events(**{name: ","}), f"`{name}` is ',': it has no names") for name in ("events", "accounts", "projects")],
+    *[(of_events(dropProperties=text), "`dropProperties` is .*: name 2 is missing") for text in ("v,", "v, ,w")],
+    (of_events(events='"a'), "`events` is '\"a'; write a name that has a comma or a quote"),
+    (of_events(events='"a" b'), "`events` is .*; write a name that has a comma or a quote"),
+]
+
+
+@pytest.mark.usefixtures("accounts")
+@pytest.mark.parametrize(("options", "message"), WRONG, ids=str)
 def test_wrong_options_are_refused_without_showing_the_secret(options: dict[str, str], message: str) -> None:
     from mixpanel_data.spark import MixpanelDataSource
 
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises(mp.MixpanelDataError, match=message) as error:
         MixpanelDataSource(options).schema()
+    assert isinstance(error.value, (mp.InvalidInputError, mp.AccountNotFoundError))
     assert "hidden" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_no_option_may_be_empty(value: str) -> None:
+    from mixpanel_data import spark
+
+    for name in spark._OPTIONS:
+        with pytest.raises(mp.InvalidInputError, match=f"the option `{name}` is empty"):
+            spark.MixpanelDataSource({"from": "today", name: value}).schema()
 
 
 def test_no_representation_shows_the_secret() -> None:
