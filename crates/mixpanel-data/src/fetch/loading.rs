@@ -20,6 +20,7 @@ use crate::load::{
 use crate::mutant::{Mutant, is_active};
 use crate::profile_query::{IfExists, MissingPages};
 use crate::stage::{Loaded, Manifest, Progress, Stage};
+use crate::store::TURN;
 use crate::store::TableName;
 use crate::types::LoadedTable;
 use crate::warning::Warning;
@@ -91,7 +92,7 @@ impl Job {
                 () = cancelled_for(&cancel, STOP_INTERVAL) => stop.ask(),
                 // A load that waits for the database reports at every poll. Without a report, it has opened the
                 // database.
-                () = tokio::time::sleep(LOCK_POLL_INTERVAL * 3), if is_waiting => {
+                () = tokio::time::sleep(LOCK_POLL_INTERVAL * 3 + TURN), if is_waiting => {
                     is_waiting = false;
                     callbacks.tell(&FetchEvent::Loading { rows });
                 }
@@ -170,9 +171,11 @@ impl Job {
         let previous = stage.loaded_pages()?;
         let loading = Loaded { epoch: stage.manifest().epoch, pages: outcome.staged.clone() };
         stage.update(|manifest| manifest.loading = Some(loading))?;
-        let mut waited = control.waited_for_database;
+        let (mut waited, mut since) = (control.waited_for_database, None);
         let mut on_wait = |error: &Error| {
-            waited += LOCK_POLL_INTERVAL;
+            // Opening takes time as well, if this process has queries to wait for.
+            let watch = since.get_or_insert_with(Stopwatch::start);
+            waited = control.waited_for_database + watch.elapsed() + LOCK_POLL_INTERVAL;
             // If the receiver is gone or has not read the last message yet, the load continues anyway.
             let _ = busy.try_send(error.message().to_owned());
             if control.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -13,6 +13,7 @@ use super::lease::{self, Lease};
 use super::location::{Location, check_magic, create, locate, not_found};
 use super::sql_text::literal;
 use super::undo::{self, Guard};
+use crate::clock::Stopwatch;
 use crate::durable::{self, Trust};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
@@ -106,14 +107,13 @@ impl Database {
         wait: Duration,
         on_wait: &mut dyn FnMut(&Error) -> ControlFlow<()>,
     ) -> Result<Self> {
-        let mut polls = wait.as_millis() / LOCK_POLL_INTERVAL.as_millis();
+        let watch = Stopwatch::start();
         loop {
             match Self::open(path, access) {
-                Err(error) if error.kind() == ErrorKind::DatabaseLocked && polls > 0 => {
+                Err(error) if error.kind() == ErrorKind::DatabaseLocked && watch.elapsed() < wait => {
                     if on_wait(&error).is_break() {
                         return Err(error);
                     }
-                    polls -= 1;
                     std::thread::sleep(LOCK_POLL_INTERVAL);
                 }
                 result => return result,

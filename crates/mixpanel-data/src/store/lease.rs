@@ -13,7 +13,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use duckdb::Connection;
 
@@ -55,12 +55,12 @@ static IN_USE: Mutex<InUse> = Mutex::new(InUse { entries: Entries::new(), wanted
 
 /// How long a call waits for another call of this process that writes to the same database, such as the load of a fetch
 /// in another thread. A load of ten million rows takes less than a minute. (Unit tests wait for refusals.)
-const OWN_WRITER_WAIT: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(60) };
+const OWN_WRITER_WAIT: Duration = if cfg!(test) { Duration::from_secs(1) } else { Duration::from_secs(60) };
 
 /// How long a writer waits for readers to end before it is refused, and a new reader for a writer that waits: without
 /// this turn, threads whose queries overlap would keep a writer out for ever. It is short, because a reader may be the
 /// thread that waits here, with a result that it has not read to the end.
-const TURN: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_millis(500) };
+pub(crate) const TURN: Duration = if cfg!(test) { Duration::from_secs(1) } else { Duration::from_millis(500) };
 
 /// Notified when a lease ends, and when a writer no longer waits.
 static RELEASED: Condvar = Condvar::new();
@@ -90,9 +90,12 @@ impl Lease {
 /// # Errors
 /// `DatabaseLocked` if it has, and those of `connect`.
 pub(super) fn write(path: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
-    let in_use = without_readers(without_writer(&path), &path);
+    let begun = Instant::now();
+    let mut in_use = without_readers(without_writer(&path), &path);
     // The readers may have ended for another writer.
-    let mut in_use = wait(in_use, OWN_WRITER_WAIT, |in_use| has_writer(in_use, &path));
+    while has_writer(&in_use, &path) && begun.elapsed() < OWN_WRITER_WAIT {
+        in_use = without_readers(wait(in_use, OWN_WRITER_WAIT, |in_use| has_writer(in_use, &path)), &path);
+    }
     let file = check(&in_use, &path)?;
     let connection = connect()?;
     in_use.entries.insert(path.clone(), Entry { file, usage: Use::Writing });

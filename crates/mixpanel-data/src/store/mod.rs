@@ -46,6 +46,7 @@ mod version;
 pub(crate) use catalog::{drop_tables, objects, sample, sample_exact, table_schema, tables};
 pub(crate) use database::repair;
 pub(crate) use day_counts::{DayCount, day_counts, record_day_counts};
+pub(crate) use lease::TURN;
 pub(crate) use query::{QueryLimits, batches, check, each, exact, result_count, rows, scalar};
 pub use query_stop::QueryStop;
 pub(crate) use table_name::TableName;

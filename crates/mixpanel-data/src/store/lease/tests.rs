@@ -1,7 +1,8 @@
 use std::fs::{self, File};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use duckdb::{AccessMode, Config, Connection};
 use tempfile::TempDir;
@@ -228,9 +229,19 @@ fn a_call_waits_for_another_one_that_writes() {
 }
 
 #[test]
-fn a_writer_gets_its_turn_among_readers_that_overlap() {
+fn writers_get_their_turn_among_others_and_readers_that_overlap() {
     let (_directory, path) = database();
     let is_over = AtomicBool::new(false);
+    let write = || -> Vec<_> {
+        let write = |_| {
+            let writing = Database::open(&path, Access::ReadWrite).map(|_writing| {
+                std::thread::sleep(Duration::from_millis(5));
+            });
+            std::thread::sleep(Duration::from_millis(5));
+            writing
+        };
+        (0..5).map(write).collect()
+    };
     std::thread::scope(|threads| {
         for _ in 0..4 {
             threads.spawn(|| {
@@ -241,7 +252,8 @@ fn a_writer_gets_its_turn_among_readers_that_overlap() {
                 }
             });
         }
-        let results: Vec<_> = (0..5).map(|_| Database::open(&path, Access::ReadWrite).map(drop)).collect();
+        let writers: Vec<_> = (0..2).map(|_| threads.spawn(write)).collect();
+        let results: Vec<_> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
         is_over.store(true, Ordering::Relaxed);
         assert!(results.iter().all(Result::is_ok), "{results:?}");
     });
@@ -261,4 +273,20 @@ fn a_reader_whose_thread_reads_already_does_not_wait_for_a_writer_that_waits_for
     });
     drop(first);
     drop(Database::open(&path, Access::ReadWrite).unwrap());
+}
+
+#[test]
+fn a_wait_for_a_query_of_this_process_is_as_long_as_it_may_be() {
+    let (_directory, path) = database();
+    let reading = Database::open(&path, Access::ReadOnly).unwrap();
+    let (begun, mut reports) = (Instant::now(), 0);
+    let on_wait = &mut |_: &Error| {
+        reports += 1;
+        ControlFlow::Continue(())
+    };
+    let refused = Database::open_waiting(&path, Access::ReadWrite, Duration::from_secs(1), on_wait).map(drop);
+    assert_is_in_use_here(&refused.unwrap_err(), "a query reads it");
+    assert!((1..=3).contains(&begun.elapsed().as_secs()) && reports > 1, "{:?}, {reports}", begun.elapsed());
+    drop(reading);
+    drop(Database::open_waiting(&path, Access::ReadWrite, Duration::ZERO, &mut |_| ControlFlow::Break(())).unwrap());
 }
