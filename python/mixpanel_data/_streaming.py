@@ -70,8 +70,7 @@ class ArrowRecords:
         return self._iterate(module.RecordBatchReader.from_stream)
 
     def _iterate(self, read: Callable[[Any], Iterable[pyarrow.RecordBatch]]) -> Iterator[pyarrow.RecordBatch]:
-        # Raises an error if another reader got the batches; without it, there would be none.
-        self.__arrow_c_stream__()
+        self._check_unused()
         self._is_used = True
         try:
             while (batch := self._next()) is not None:
@@ -80,7 +79,7 @@ class ArrowRecords:
             self._stream.close()
 
     def _check_unused(self) -> None:
-        # The native stream would return what is left, or nothing.
+        # The native stream would return what a loop has left.
         if self._is_used:
             raise RuntimeError("this stream is closed or has been read already")
 

@@ -77,8 +77,18 @@ def test_a_stream_that_is_closed_in_the_middle_ends(simulate: Simulate, tmp_path
     batches = iter(records)
     next(batches)
     records.close()
-    with pytest.raises((RuntimeError, StopIteration)):
+    with pytest.raises(RuntimeError, match="closed or has been read"):
         next(batches)
+
+
+def test_a_loop_whose_batches_another_reader_takes_does_not_end_silently(ws: mp.Workspace) -> None:
+    records = ws.stream_profiles_arrow()
+    late = pyarrow.RecordBatchReader.from_stream(records)
+    batches = iter(records)
+    next(batches)
+    late.read_next_batch()
+    with pytest.raises(RuntimeError, match="closed or has been read"):
+        list(batches)
 
 
 def test_the_first_reader_gets_all_batches(ws: mp.Workspace) -> None:

@@ -116,8 +116,12 @@ impl ArrowStream {
         self.next(py)?.map(|batch| rows(py, &batch)).transpose()
     }
 
-    /// Returns the next batch as a stream in memory; `None` at the end.
+    /// Returns the next batch as a stream in memory; `None` at the end. After the end, or if another reader has taken the
+    /// batches, it raises an error.
     fn batch(&self, py: Python<'_>) -> PyResult<Option<Collected>> {
+        if lock(&self.unread).is_none() {
+            return Err(PyRuntimeError::new_err(READ));
+        }
         let batch = self.next(py)?;
         Ok(batch.map(|batch| Collected { schema: Arc::clone(&self.schema), batches: vec![batch] }))
     }
@@ -208,6 +212,8 @@ impl Reader {
         }
         if let Ok(thread) = spawn(pass_on) {
             let mut threads = WARNINGS.lock().unwrap_or_else(PoisonError::into_inner);
+            // An ended thread that is not joined keeps its stack.
+            threads.retain(|(process, thread)| *process != std::process::id() || !thread.is_finished());
             threads.push((std::process::id(), thread));
         }
     }

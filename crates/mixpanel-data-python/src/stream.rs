@@ -1,5 +1,5 @@
 //! Streams: work on a thread of its own, whose results are read one after another. Here, of JSON lines; of record batches
-//! in `arrow.rs`.
+//! in `batches.rs`.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
