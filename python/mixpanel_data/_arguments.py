@@ -1,6 +1,6 @@
 """Conversions of arguments to what the native module expects.
 
-NumPy, pandas, polars and PyArrow have their own integers, times and lists. These are recognized by what they can do, so
+NumPy and pandas have their own numbers and times, polars and PyArrow lists as well. These are recognized by what they can do, so
 that none of the libraries is imported. A value is accepted if it means the same in Python; any other raises an
 `InvalidInputError` that names the argument.
 """
@@ -33,7 +33,7 @@ _SHOWN_CHARACTERS = 60
 _MOST_SECONDS = 1e10
 """About three centuries, which is more than any wait and less than the clocks of all systems can count."""
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_ITEM = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"\s*|(?P<plain>[^",][^,]*)?)(?:,|$)')
+_ITEM = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"\s*|(?P<plain>[^",\s][^,]*)?)(?:,|$)')
 """An item of a list in a text."""
 
 _LONGER_THAN_A_DAY = ("W]", "M]", "Y]")
@@ -105,7 +105,7 @@ def seconds(name: str, value: object) -> float:
 
 
 def day(name: str, value: Any) -> str:
-    """Returns a day as text. A time that is not midnight is refused, because it would be lost."""
+    """Returns a day as text. Of a time, its date counts, in the time's own zone."""
     if isinstance(value, str):
         return str(value)
     found = _in_python(value)
@@ -114,10 +114,6 @@ def day(name: str, value: Any) -> str:
     if not isinstance(found, date) or found != found or is_long:
         refuse(name, value, "a day, such as 2026-11-01")
     if isinstance(found, datetime):
-        # NumPy's times may be more precise than those of Python.
-        is_day = found == datetime.combine(found.date(), time.min, found.tzinfo)
-        if not is_day or (_kind(value) == "M" and value.astype("datetime64[D]") != value):
-            refuse(name, value, "a day without a time; pass its date alone")
         found = found.date()
     return found.isoformat()
 

@@ -72,6 +72,9 @@ DAYS_OF_ALL_KINDS = [
     np.str_(DAY), date(2026, 11, 18), datetime(2026, 11, 18), datetime(2026, 11, 18, tzinfo=UTC), pd.Timestamp(DAY),
     pd.Timestamp(DAY, tz="Europe/Lisbon"), np.datetime64(DAY), np.datetime64(DAY, "s"), np.datetime64(DAY, "ns"),
     pd.date_range(DAY, DAY)[0],
+    datetime(2026, 11, 18, 6), datetime(2026, 11, 18, 23, 59, 59, 999999, tzinfo=UTC), pd.Timestamp(f"{DAY} 06:00"),
+    pd.Timestamp(DAY) + pd.Timedelta(1, "ns"), np.datetime64(f"{DAY}T06"), np.datetime64(f"{DAY}T00:00:00.000000001"),
+    pd.Timestamp(f"{DAY} 23:00", tz="America/New_York"),
 ]  # fmt: skip
 TEXT_LISTS = [
     ["a", "b"], ("a", "b"), {"b", "a"}, frozenset("ab"), {"a": 1, "b": 2}.keys(), iter("ab"), [np.str_("a"), "b"],
@@ -215,11 +218,6 @@ NO_NUMBERS = [
 ]
 NO_TIMES = [(pd.NaT, "is NaT, and must be a number"), (np.timedelta64("NaT"), "is np.timedelta64('NaT'), and must be")]
 NO_DAYS = [
-    (datetime(2026, 11, 18, 6), "is 2026-11-18 06:00:00, and must be a day without a time"),
-    (pd.Timestamp("2026-11-18 06:00"), "is 2026-11-18 06:00:00, and must be a day without a time"),
-    (pd.Timestamp("2026-11-18") + pd.Timedelta(1, "ns"), "is 2026-11-18 00:00:00.000000001, and must be a day"),
-    (np.datetime64("2026-11-18T06"), "is 2026-11-18T06, and must be a day"),
-    (np.datetime64("2026-11-18T00:00:00.000000001"), "is 2026-11-18T00:00:00.000000001, and must be a day"),
     (np.datetime64("2026-11"), "is 2026-11, and must be a day"),
     (pd.NaT, "is NaT, and must be a day"),
     (np.datetime64("NaT"), "is NaT, and must be a day"),
@@ -336,8 +334,8 @@ def test_a_fetch_with_values_of_other_libraries(simulate: Simulate, tmp_path: Pa
     events = list(ws.stream_events(**days))
     assert {event["event_time"].date() for event in events} == {date(2026, 11, 18), date(2026, 11, 19)}
     before = requests()
-    days["from_date"] += pd.Timedelta(hours=6)
-    with pytest.raises(mp.InvalidInputError, match="from_date is 2026-11-18 06:00:00, and must be a day"):
+    days["from_date"] = pd.DatetimeIndex([FIRST_DAY])
+    with pytest.raises(mp.InvalidInputError, match="from_date is an object of type DatetimeIndex, and must be a day"):
         ws.fetch_events(**days)
     assert requests() == before
 

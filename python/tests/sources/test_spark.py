@@ -269,7 +269,11 @@ WRONG = [
     *[(of_events(**{name: ","}), f"`{name}` is ',': it has no names") for name in ("events", "accounts", "projects")],
     *[(of_events(dropProperties=text), "`dropProperties` is .*: name 2 is missing") for text in ("v,", "v, ,w")],
     (of_events(events='"a'), "`events` is '\"a'; write a name that has a comma or a quote"),
-    (of_events(events='"a" b'), "`events` is .*; write a name that has a comma or a quote"),
+    *[
+        (of_events(**{name: text}), f"`{name}` is .*; write a name that has a comma or a quote")
+        for name in ("events", "dropProperties")
+        for text in ('"a" b', 'x, "a', 'x, "a" b', 'email, "first, name', ' "a', 'x ,"a"b', 'a,"b""')
+    ],
 ]
 
 
