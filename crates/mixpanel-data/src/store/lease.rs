@@ -13,12 +13,13 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use duckdb::Connection;
 
 use super::failure::{in_use_here, open_outside};
 use super::open_files::{self, FileId};
+use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
 
 enum Use {
@@ -90,7 +91,7 @@ impl Lease {
 /// # Errors
 /// `DatabaseLocked` if it has, and those of `connect`.
 pub(super) fn write(path: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     let mut in_use = without_readers(without_writer(&path), &path);
     // The readers may have ended for another writer.
     while has_writer(&in_use, &path) && begun.elapsed() < OWN_WRITER_WAIT {

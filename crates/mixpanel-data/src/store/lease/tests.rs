@@ -2,11 +2,12 @@ use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use duckdb::{AccessMode, Config, Connection};
 use tempfile::TempDir;
 
+use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind, Fault};
 use crate::store::access::Access;
 use crate::store::database::{CommitError, Database, repair};
@@ -279,7 +280,7 @@ fn a_reader_whose_thread_reads_already_does_not_wait_for_a_writer_that_waits_for
 fn a_wait_for_a_query_of_this_process_is_as_long_as_it_may_be() {
     let (_directory, path) = database();
     let reading = Database::open(&path, Access::ReadOnly).unwrap();
-    let (begun, mut reports) = (Instant::now(), 0);
+    let (begun, mut reports) = (Stopwatch::start(), 0);
     let on_wait = &mut |_: &Error| {
         reports += 1;
         ControlFlow::Continue(())
