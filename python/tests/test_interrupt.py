@@ -24,6 +24,13 @@ SOON = 4.0
 START = "import sys, mixpanel_data as mp\nws = mp.Workspace(path=sys.argv[1])\nprint('ready', flush=True)\n"
 FETCH = START + "ws.fetch_profiles(parallel=True)\nprint('done', flush=True)\nwhile True: input()\n"
 
+# Says that it is ready when the first page is on disk.
+FETCH_A_PAGE = START.replace("print('ready', flush=True)\n", "") + (
+    "def on_page(page):\n"
+    "    if page.page_index == 0: print('ready', flush=True)\n"
+    "ws.fetch_profiles(parallel={parallel}, on_page_complete=on_page)\n"
+)
+
 
 class Child:
     """A Python process to interrupt."""
@@ -98,12 +105,7 @@ def test_fifty_interrupts(slow_server: None, tmp_path: Path) -> None:
 
 
 def test_the_pages_that_have_arrived_are_kept(slow_server: None, tmp_path: Path) -> None:
-    code = START.replace("print('ready', flush=True)\n", "") + (
-        "def on_page(page):\n"
-        "    if page.page_index == 0: print('ready', flush=True)\n"
-        "ws.fetch_profiles(on_page_complete=on_page)\n"
-    )
-    child = Child(code, str(tmp_path / "test.db"))
+    child = Child(FETCH_A_PAGE.format(parallel=False), str(tmp_path / "test.db"))
     time.sleep(0.25)
     child.interrupt()
     seconds, errors = child.end()
@@ -119,8 +121,7 @@ def test_the_pages_that_have_arrived_are_kept(slow_server: None, tmp_path: Path)
 
 def test_a_second_interrupt_ends_at_once(simulate: Simulate, tmp_path: Path) -> None:
     simulate(*OPTIONS, "--fault", "pages=2 stall=10 for=30s")
-    child = Child(FETCH, str(tmp_path / "test.db"))
-    time.sleep(0.7)
+    child = Child(FETCH_A_PAGE.format(parallel=True), str(tmp_path / "test.db"))
     child.interrupt()
     time.sleep(0.1)
     child.interrupt()
@@ -133,8 +134,7 @@ def test_a_second_interrupt_ends_at_once(simulate: Simulate, tmp_path: Path) -> 
 
 def test_a_stalled_server_does_not_delay_an_interrupt(simulate: Simulate, tmp_path: Path) -> None:
     simulate(*OPTIONS, "--fault", "pages=2 stall=10 for=30s")
-    child = Child(FETCH, str(tmp_path / "test.db"))
-    time.sleep(0.7)
+    child = Child(FETCH_A_PAGE.format(parallel=True), str(tmp_path / "test.db"))
     child.interrupt()
     seconds, errors = child.end()
     assert seconds < SOON, errors
