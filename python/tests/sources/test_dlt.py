@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -266,7 +266,7 @@ def test_credentials_come_from_the_secrets_of_dlt(
         ({}, "SOURCES__MIXPANEL__FROM_DATE"),
         ({"from_date": "soon"}, "`soon` is not a day"),
         ({"from_date": "today", "to_date": "2d"}, "is after the last one"),
-        ({"from_date": datetime(2026, 1, 1, 12)}, "from_date is 2026-01-01 12:00:00, and must be a day"),
+        ({"from_date": timedelta(days=3)}, "from_date is .*, and must be a day"),
         ({"from_date": "today", "refresh_days": 5.0}, "refresh_days is 5.0, and must be an integer"),
         ({"from_date": "today", "events": b"Search"}, "events is b'Search', and must be a list of texts"),
         ({"from_date": "today", "events": "a,"}, "events is 'a,': name 2 is missing"),
