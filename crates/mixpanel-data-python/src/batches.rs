@@ -31,7 +31,7 @@ pub(crate) enum ArrowItem {
     Batch(RecordBatch),
 }
 
-/// The source of a stream, until somebody reads it. The capsules of a stream share it with the stream.
+/// The source of a stream, until the first batch is requested. The capsules of a stream share it with the stream.
 type Unread = Arc<Mutex<Option<Source<ArrowItem>>>>;
 
 fn lock(unread: &Unread) -> std::sync::MutexGuard<'_, Option<Source<ArrowItem>>> {

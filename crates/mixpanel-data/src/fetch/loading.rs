@@ -20,8 +20,7 @@ use crate::load::{
 use crate::mutant::{Mutant, is_active};
 use crate::profile_query::{IfExists, MissingPages};
 use crate::stage::{Loaded, Manifest, Progress, Stage};
-use crate::store::TURN;
-use crate::store::TableName;
+use crate::store::{TURN, TableName};
 use crate::types::LoadedTable;
 use crate::warning::Warning;
 

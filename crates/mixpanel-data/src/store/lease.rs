@@ -152,7 +152,7 @@ fn has_writer(in_use: &InUse, path: &Path) -> bool {
     matches!(holder(in_use, path, identify(path)), Some(Entry { usage: Use::Writing, .. }))
 }
 
-/// Lets the readers of the file end, for a [`TURN`]. New ones wait meanwhile.
+/// Waits up to a [`TURN`] for the readers of the file to end. New ones wait as long.
 fn without_readers<'a>(mut in_use: MutexGuard<'a, InUse>, path: &Path) -> MutexGuard<'a, InUse> {
     in_use.wanted.push(path.to_owned());
     let has_readers =
