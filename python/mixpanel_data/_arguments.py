@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sized
 from datetime import date, datetime, time, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
 from .exceptions import InvalidInputError
 
 if TYPE_CHECKING:
