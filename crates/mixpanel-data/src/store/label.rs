@@ -85,16 +85,25 @@ pub(crate) fn forget_days(connection: &Connection, table: &TableName) -> Result<
     remove_entries(connection, table, &["_days", "_day_counts"])
 }
 
+/// Returns those of the named tables that exist.
+fn present<'a>(connection: &Connection, names: &[&'a str]) -> Result<Vec<&'a str>> {
+    let fail = |error| statement("list the tables", &error);
+    let sql = "SELECT system.main.lower(table_name) FROM duckdb_tables()
+               WHERE database_name = current_database() AND schema_name = 'main'";
+    let mut query = connection.prepare(sql).map_err(fail)?;
+    let found: BTreeSet<String> =
+        query.query_map([], |row| row.get(0)).map_err(fail)?.collect::<Result<_, _>>().map_err(fail)?;
+    Ok(names.iter().copied().filter(|name| found.contains(*name)).collect())
+}
+
 fn remove_entries(connection: &Connection, table: &TableName, own_tables: &[&str]) -> Result<()> {
-    for own in own_tables {
-        if matches!(find(connection, &TableName::listed(*own))?, Target::Table(_)) {
-            connection
-                .execute(
-                    &format!("DELETE FROM {own} WHERE system.main.lower(table_name) = system.main.lower(?)"),
-                    [table.as_str()],
-                )
-                .map_err(|error| statement(&format!("remove the table from `{own}`"), &error))?;
-        }
+    for own in present(connection, own_tables)? {
+        connection
+            .execute(
+                &format!("DELETE FROM {own} WHERE system.main.lower(table_name) = system.main.lower(?)"),
+                [table.as_str()],
+            )
+            .map_err(|error| statement(&format!("remove the table from `{own}`"), &error))?;
     }
     Ok(())
 }

@@ -67,6 +67,30 @@ pub(crate) fn column_names(connection: &Connection, table: &TableName) -> Result
     Ok(columns(connection, table)?.into_iter().map(|column| column.name.to_lowercase()).collect())
 }
 
+/// Creates one of this program's own tables with the columns `base` and `added`. If it exists, adds those of `added`
+/// that it lacks. Returns the columns found before that.
+///
+/// A new table is created with all of its columns at once: adding one takes as long as creating the table.
+pub(crate) fn ensure_table(
+    connection: &Connection,
+    table: &str,
+    base: &str,
+    added: &[(&str, &str)],
+) -> Result<Vec<FoundColumn>> {
+    let run = |sql: &str| {
+        connection.execute_batch(sql).map_err(|error| statement(&format!("prepare the table `{table}`"), &error))
+    };
+    let all: String = added.iter().map(|(name, kind)| format!(", {name} {kind}")).collect();
+    run(&format!("CREATE TABLE IF NOT EXISTS {table} ({base}{all})"))?;
+    let found = columns(connection, &TableName::listed(table))?;
+    for (name, kind) in added {
+        if !found.iter().any(|column| column.name.eq_ignore_ascii_case(name)) {
+            run(&format!("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {name} {kind}"))?;
+        }
+    }
+    Ok(found)
+}
+
 /// Renames a table.
 pub(crate) fn rename(connection: &Connection, from: &TableName, to: &TableName) -> Result<(), duckdb::Error> {
     connection.execute_batch(&format!("ALTER TABLE {} RENAME TO {}", from.quoted(), to.quoted()))

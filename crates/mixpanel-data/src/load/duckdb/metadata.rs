@@ -21,47 +21,53 @@ use crate::load::run_record::RunRecord;
 use crate::profile_query::{FetchMode, IfExists};
 use crate::store::failure::statement;
 use crate::store::label::{self, Label};
-use crate::store::schema::{Target, column_names, find};
+use crate::store::schema::{column_names, ensure_table};
 use crate::store::table_name::TableName;
 
-const CREATE: &str = "
-    CREATE TABLE IF NOT EXISTS _metadata (
-        table_name VARCHAR PRIMARY KEY, type VARCHAR NOT NULL, fetched_at TIMESTAMP NOT NULL,
-        from_date DATE, to_date DATE, row_count BIGINT NOT NULL
-    );
-    ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS filters JSON;
-    ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS run_id VARCHAR;
-    ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS partial BOOLEAN;
-    ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS digest VARCHAR;
-    ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS partial_run_id VARCHAR;
-    CREATE TABLE IF NOT EXISTS _fetches (
-        run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, on_existing VARCHAR NOT NULL,
-        started_at TIMESTAMP NOT NULL, finished_at TIMESTAMP NOT NULL,
-        project_id VARCHAR, region VARCHAR, filters JSON, mode VARCHAR,
-        expected_rows BIGINT, received BIGINT, rows BIGINT, duplicates BIGINT, rejected BIGINT,
-        page_count BIGINT, failed_pages JSON, requests BIGINT, retries BIGINT, partial BOOLEAN
-    );
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS load_id VARCHAR;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS session_restarts BIGINT;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS short_pages JSON;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS waited_seconds DOUBLE;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS made_table BOOLEAN;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS shortfall BIGINT;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS property_rules JSON;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS updates BOOLEAN;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS from_date DATE;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS to_date DATE;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS time_zone VARCHAR;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS conflicting_duplicates BIGINT;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS without_insert_id BIGINT;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS without_distinct_id BIGINT;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS outside BIGINT;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS repeated_hour BIGINT;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS skipped_hour BIGINT;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS received_bytes BIGINT;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS replaced_from DATE;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS replaced_to DATE;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS replaced_rows BIGINT;";
+const METADATA: &str = "
+    table_name VARCHAR PRIMARY KEY, type VARCHAR NOT NULL, fetched_at TIMESTAMP NOT NULL,
+    from_date DATE, to_date DATE, row_count BIGINT NOT NULL";
+
+/// The columns that the table of the Python package, or of an earlier version, may lack.
+const METADATA_ADDED: [(&str, &str); 5] = [
+    ("filters", "JSON"),
+    ("run_id", "VARCHAR"),
+    ("partial", "BOOLEAN"),
+    ("digest", "VARCHAR"),
+    ("partial_run_id", "VARCHAR"),
+];
+
+const FETCHES: &str = "
+    run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, on_existing VARCHAR NOT NULL,
+    started_at TIMESTAMP NOT NULL, finished_at TIMESTAMP NOT NULL,
+    project_id VARCHAR, region VARCHAR, filters JSON, mode VARCHAR,
+    expected_rows BIGINT, received BIGINT, rows BIGINT, duplicates BIGINT, rejected BIGINT,
+    page_count BIGINT, failed_pages JSON, requests BIGINT, retries BIGINT, partial BOOLEAN";
+
+/// The columns that the table of an earlier version may lack.
+const FETCHES_ADDED: [(&str, &str); 21] = [
+    ("load_id", "VARCHAR"),
+    ("session_restarts", "BIGINT"),
+    ("short_pages", "JSON"),
+    ("waited_seconds", "DOUBLE"),
+    ("made_table", "BOOLEAN"),
+    ("shortfall", "BIGINT"),
+    ("property_rules", "JSON"),
+    ("updates", "BOOLEAN"),
+    ("from_date", "DATE"),
+    ("to_date", "DATE"),
+    ("time_zone", "VARCHAR"),
+    ("conflicting_duplicates", "BIGINT"),
+    ("without_insert_id", "BIGINT"),
+    ("without_distinct_id", "BIGINT"),
+    ("outside", "BIGINT"),
+    ("repeated_hour", "BIGINT"),
+    ("skipped_hour", "BIGINT"),
+    ("received_bytes", "BIGINT"),
+    ("replaced_from", "DATE"),
+    ("replaced_to", "DATE"),
+    ("replaced_rows", "BIGINT"),
+];
 
 /// The row counts of a load, as recorded in `_fetches`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,29 +129,19 @@ pub(super) enum CatalogChange {
 
 /// Creates both tables, or upgrades those of the Python package and of earlier versions.
 pub(super) fn ensure(connection: &Connection) -> Result<()> {
-    let fail = |error| statement("prepare the tables `_metadata` and `_fetches`", &error);
-    connection.execute_batch(CREATE).map_err(fail)?;
-    let narrow: i64 = connection
-        .query_row(
-            "SELECT count(*) FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = 'main'
-             AND table_name = '_metadata' AND column_name = 'row_count' AND data_type = 'INTEGER'",
-            [],
-            |row| row.get(0),
-        )
-        .map_err(fail)?;
-    if narrow > 0 {
-        connection.execute_batch("ALTER TABLE _metadata ALTER row_count SET DATA TYPE BIGINT").map_err(fail)?;
+    let found = ensure_table(connection, "_metadata", METADATA, &METADATA_ADDED)?;
+    if found.iter().any(|column| column.name == "row_count" && column.kind == "INTEGER") {
+        connection
+            .execute_batch("ALTER TABLE _metadata ALTER row_count SET DATA TYPE BIGINT")
+            .map_err(|error| statement("prepare the table `_metadata`", &error))?;
     }
-    Ok(())
+    ensure_table(connection, "_fetches", FETCHES, &FETCHES_ADDED).map(drop)
 }
 
 /// Returns the counts of a load, if it is already committed.
 pub(super) fn find_load(connection: &Connection, load_id: &str) -> Result<Option<Counts>> {
-    let fetches = TableName::listed("_fetches");
-    if !matches!(find(connection, &fetches)?, Target::Table(_)) {
-        return Ok(None);
-    }
-    let columns = column_names(connection, &fetches)?;
+    let columns = column_names(connection, &TableName::listed("_fetches"))?;
+    // The table may be missing, or be one of the first version.
     if !columns.contains("load_id") {
         return Ok(None);
     }

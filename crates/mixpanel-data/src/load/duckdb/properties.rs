@@ -27,19 +27,19 @@ use crate::parse::{Bounds, Catalog, Kind, Property, column_type};
 use crate::store::failure::statement;
 use crate::store::label;
 use crate::store::own_objects::{Owner, create_view, owner_of_view};
-use crate::store::schema::{Target, column_names, find};
+use crate::store::schema::{Target, column_names, ensure_table, find};
 use crate::store::table_name::TableName;
 
 /// `types` maps each kind of value to the number of profiles that have it; 0 means that values of this kind were
 /// replaced. `name` is NULL in the row that counts the values of all properties beyond the limit. `event_name` is NULL in the
 /// rows that describe the whole table; in a table of events, there are others for each event.
-const CREATE: &str = "
-    CREATE TABLE IF NOT EXISTS _properties (
-        table_name VARCHAR NOT NULL, name VARCHAR, column_name VARCHAR, column_type VARCHAR, profiles BIGINT NOT NULL,
-        nulls BIGINT NOT NULL, types JSON, min_value VARCHAR, max_value VARCHAR,
-        first_seen TIMESTAMP, updated_at TIMESTAMP, run_id VARCHAR
-    );
-    ALTER TABLE _properties ADD COLUMN IF NOT EXISTS event_name VARCHAR";
+const BASE: &str = "
+    table_name VARCHAR NOT NULL, name VARCHAR, column_name VARCHAR, column_type VARCHAR, profiles BIGINT NOT NULL,
+    nulls BIGINT NOT NULL, types JSON, min_value VARCHAR, max_value VARCHAR,
+    first_seen TIMESTAMP, updated_at TIMESTAMP, run_id VARCHAR";
+
+/// The column that the table of an earlier version may lack.
+const ADDED: [(&str, &str); 1] = [("event_name", "VARCHAR")];
 
 /// The name of the column for the property with the empty name, because DuckDB has no empty identifiers.
 const EMPTY_NAME: &str = "_";
@@ -59,7 +59,7 @@ pub(super) struct Recorded {
 
 /// Updates the catalog and the view of a table. Must run before the load is recorded in `_metadata`.
 pub(super) fn record(connection: &Connection, loaded: &Loaded, run: &RunRecord) -> Result<()> {
-    connection.execute_batch(CREATE).map_err(|error| statement("create the table `_properties`", &error))?;
+    ensure_table(connection, "_properties", BASE, &ADDED)?;
     let table = &loaded.table;
     let before = read(connection, table)?;
     let catalogs = match &loaded.catalog {
@@ -280,7 +280,7 @@ fn write(
 
 /// Rehearses the changes to `_properties` of a load into a table.
 pub(super) fn check_file_system(connection: &Connection, table: &TableName, run: &RunRecord) -> Result<()> {
-    connection.execute_batch(CREATE).map_err(|error| statement("create the table `_properties`", &error))?;
+    ensure_table(connection, "_properties", BASE, &ADDED)?;
     let before = read(connection, table)?;
     write(connection, table, &before, 1, run)
 }
