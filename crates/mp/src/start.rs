@@ -138,7 +138,7 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
 /// glibc raises its thresholds to the largest block freed so far, up to 32 MiB, and then keeps up to twice that size
 /// (`mallopt(3)`, `M_MMAP_THRESHOLD`). Freeing one block is enough, and it is never written to. Other allocators are
 /// not affected. For the savings, see decision 0008.
-fn keep_freed_memory() {
+pub(crate) fn keep_freed_memory() {
     const BLOCK_BYTES: usize = 16 << 20;
     let mut block = Vec::<u8>::new();
     // With less memory than this, there is nothing to keep.
