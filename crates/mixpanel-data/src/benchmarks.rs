@@ -109,7 +109,7 @@ impl Staging {
             stop: LoadStop::default(),
         };
         let request = LoadRequest { database: database.to_owned(), package, options };
-        load(&request, &mut |_| ControlFlow::Break(())).map(|(report, _)| report.rows)
+        load(&request, None, &mut |_| ControlFlow::Break(())).map(|(report, _)| report.rows)
     }
 
     fn run(&self) -> RunRecord {

@@ -5,6 +5,7 @@ mod analysis;
 mod event_fetch;
 mod event_load;
 mod events;
+mod load;
 mod slices;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ pub(crate) use analysis::{ENGAGEMENT_BUCKETS, ENGAGEMENT_BUCKETS_MAX, PERCENTILE
 pub use event_fetch::*;
 pub(crate) use event_load::*;
 pub use events::*;
+pub(crate) use load::*;
 pub(crate) use slices::*;
 
 /// Mixpanel's concurrency limit per project (`docs/mixpanel-api.md#quotas`), and therefore the maximum number of
@@ -334,35 +336,6 @@ pub(crate) const STAGED_BYTES_PER_KEPT: u64 = 250;
 /// Share of the memory budget for decoded pages in flight, as a divisor. Parsing a page takes twice its decoded size:
 /// the response and its columns.
 pub(crate) const FLIGHT_MEMORY_SHARE: u64 = 4;
-
-/// Maximum rows per row group in a staged page. DuckDB reads whole row groups. This is also the minimum for a table
-/// ([`ROW_GROUP_ROWS`]), so no staged row group has to be split (decision 0008).
-pub(crate) const STAGED_GROUP_ROWS: usize = 2_048;
-
-/// Maximum bytes per row group in a staged page, unless it has a single row. With the smallest memory budget, DuckDB
-/// cannot read a 10 MB row group (decision 0008).
-pub(crate) const STAGED_GROUP_BYTES: usize = 2 << 20;
-
-/// Load speed assumed by estimates, in profiles of 1 KB per second. Measured on two cores: 140,000 to 220,000.
-pub(crate) const LOAD_ROWS_PER_SECOND: f64 = 160_000.0;
-
-/// Maximum DuckDB threads for a load, capped at the number of processors. Each thread fills its own row group.
-pub(crate) const LOAD_THREADS_MAX: u32 = 4;
-
-/// Maximum bytes per row group. With rows of 1 KB, DuckDB's default of 122,880 rows is six times this size; a load with
-/// two threads then takes a third longer, and 1 GB of memory (decision 0008).
-pub(crate) const ROW_GROUP_BYTES: u64 = 20 << 20;
-
-/// Row groups that must fit into DuckDB's memory; with fewer, its threads wait for each other.
-pub(crate) const ROW_GROUPS_IN_MEMORY: u64 = 11;
-
-/// Minimum and maximum rows per row group.
-pub(crate) const ROW_GROUP_ROWS: std::ops::RangeInclusive<u64> = 2_048..=122_880;
-
-/// Maximum staged pages per load statement. More statements produce more and smaller row groups. Fewer statements need
-/// more memory, because DuckDB keeps data about every file until the statement ends: 50 MiB for 10,000 files (decision
-/// 0008).
-pub(crate) const LOAD_PAGES_PER_STATEMENT: usize = 1_000;
 
 /// How long a load waits while another process has the database open. The wait is announced; the pages are safe on
 /// disk.

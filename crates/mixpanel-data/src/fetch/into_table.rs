@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::api::ApiClient;
-use crate::blocking::blocking;
+use crate::blocking::{begin_blocking, blocking};
 use crate::clock::{Stopwatch, wall_clock};
 use crate::dataset::{Dataset, PROFILES};
 use crate::drift::allowed_drift;
@@ -260,6 +260,7 @@ impl TableRun<'_> {
             )));
         }
 
+        let mut engine = None;
         let finished = if selection.is_empty() {
             Finished { outcome: Outcome::empty(), target: stage, writer_error: None }
         } else if is_complete(stage.manifest(), &earlier, control.options.allow_drift)
@@ -275,7 +276,13 @@ impl TableRun<'_> {
                 stage.manifest().property_rules.with_key(None, &whose).map_err(keep_run)?;
             }
             let run = selection.into_run(client, &control, earlier, &stage);
-            run.drive(stage, into_stage, &mut callbacks).await.map_err(keep_run)?
+            // The fetch waits for the network most of the time.
+            let (path, known, directory) = (database.to_owned(), seen.clone(), stage.directory().to_owned());
+            let starting = begin_blocking(move || load::start_in_advance(&path, &known, &directory));
+            let finished = run.drive(stage, into_stage, &mut callbacks).await;
+            // After an error, the load tries again and reports it.
+            engine = starting.await.ok();
+            finished.map_err(keep_run)?
         };
         let (stage, outcome, unmatched) = blocking(move || {
             let (stage, outcome) = settle(finished)?;
@@ -287,7 +294,7 @@ impl TableRun<'_> {
         callbacks.tell(&FetchEvent::Loading { rows: outcome.counts.received - outcome.counts.rejected });
         let staged_pages = outcome.staged.len();
         let (database, clock_ahead) = (database.to_owned(), client.clock_ahead());
-        let job = Job { database, table, seen, stage, outcome, missing, control, watch, clock_ahead };
+        let job = Job { database, table, seen, stage, outcome, missing, control, watch, clock_ahead, engine };
         let loaded = job.load(&mut callbacks).await;
         let report = loaded.map_err(|error| keep_run(error.with_detail("staged_pages", staged_pages)))?;
         unmatched.iter().for_each(|event| callbacks.tell(event));

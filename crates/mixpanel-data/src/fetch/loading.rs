@@ -20,7 +20,7 @@ use crate::load::{
 use crate::mutant::{Mutant, is_active};
 use crate::profile_query::{IfExists, MissingPages};
 use crate::stage::{Loaded, Manifest, Progress, Stage};
-use crate::store::{TURN, TableName};
+use crate::store::{Engine, TURN, TableName};
 use crate::types::LoadedTable;
 use crate::warning::Warning;
 
@@ -57,12 +57,14 @@ pub(super) struct Job {
     pub(super) watch: Stopwatch,
     /// Seconds by which the local clock is ahead of the server's, if a response of this process has shown it.
     pub(super) clock_ahead: Option<i64>,
+    /// An engine for the load that was started during the fetch.
+    pub(super) engine: Option<Engine>,
 }
 
 impl Job {
     /// Loads the staged pages. If nothing is missing, the stage is removed; otherwise it is kept, so that the missing
     /// pages can be fetched later.
-    pub(super) async fn load(self, callbacks: &mut Callbacks) -> Result<TableReport> {
+    pub(super) async fn load(mut self, callbacks: &mut Callbacks) -> Result<TableReport> {
         let manifest = self.stage.manifest().clone();
         self.check_whole()?;
         let session = manifest.session.as_ref();
@@ -77,7 +79,10 @@ impl Job {
         let allow_drift = self.control.options.allow_drift;
         let (cancel, stop) = (self.control.cancel.clone(), LoadStop::default());
         let stopped = stop.clone();
-        let loading = blocking(move || self.run(finished_at, &sender, &stopped, load::load));
+        let engine = self.engine.take();
+        let loading = blocking(move || {
+            self.run(finished_at, &sender, &stopped, |request, on_wait| load::load(request, engine, on_wait))
+        });
         tokio::pin!(loading);
         let mut is_waiting = false;
         let FinishedLoad { report: loaded, change, outcome, left_over } = loop {

@@ -6,7 +6,8 @@ mod run_record;
 
 pub(crate) use self::duckdb::{
     Checked, Found, LastLoad, LoadOptions, LoadRequest, LoadStop, OnLockWait, Seen, catalog_of_pages, examine, exists,
-    is_loaded, last_load, load, look, maker, preflight, recreated_by_another_run, rules_of_table, table_query, verify,
+    is_loaded, last_load, load, look, maker, preflight, recreated_by_another_run, rules_of_table, start_in_advance,
+    table_query, verify,
 };
 pub(crate) use self::duckdb::{DayState, LastEventLoad, RecordedDay, last_event_load};
 pub(crate) use package::DayChange;

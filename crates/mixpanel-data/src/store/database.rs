@@ -8,6 +8,7 @@ use std::time::Duration;
 use duckdb::Connection;
 
 use super::access::{Access, CHECKPOINT_ALWAYS, fences, settings};
+use super::engine::Engine;
 use super::failure::{is_log_failure, opening, statement};
 use super::lease::{self, Lease};
 use super::location::{Location, check_magic, create, locate, not_found};
@@ -29,6 +30,9 @@ pub(crate) struct Database {
     guard: Option<Guard>,
     lease: Lease,
 }
+
+/// The names of DuckDB's own databases and schemas.
+const OWN_NAMES: [&str; 6] = ["information_schema", "main", "memory", "pg_catalog", "system", "temp"];
 
 /// Why a commit failed.
 #[derive(Debug)]
@@ -63,12 +67,18 @@ impl Database {
     /// `DatabaseNotFound` (for reading), `DatabaseLocked`, `DatabaseUnusable`, `InvalidInput` for a path that cannot
     /// be a database, `Storage`, `DiskFull`.
     pub(crate) fn open(path: &Path, access: Access<'_>) -> Result<Self> {
-        let path = match (locate(path)?, access) {
-            (Location::Present(path), _) => path,
+        Self::open_with(None, path, access)
+    }
+
+    /// Like [`open`](Self::open), with an engine that has been started already.
+    fn open_with(engine: Option<Engine>, path: &Path, access: Access<'_>) -> Result<Self> {
+        let (path, engine) = match (locate(path)?, access) {
+            (Location::Present(path), _) => (path, engine),
             (Location::Absent(_), access) if access.is_read_only() => return Err(not_found(path)),
             (Location::Absent(path), _) => {
-                create(&path)?;
-                path
+                let mut engine = engine.map_or_else(Engine::start, Ok)?;
+                create(&path, &mut engine)?;
+                (path, Some(engine))
             }
         };
         // A link and its target count as one file, and DuckDB keeps the log next to the file.
@@ -82,7 +92,7 @@ impl Database {
             check_magic(&path)?;
             // Until this returns, no other thread can open the file. After an error, the guard must be dropped by then:
             // closing its file would drop the lock of a database that another thread has opened since.
-            let (connection, opened) = open_checked(&path, access)?;
+            let (connection, opened) = open_checked(engine, &path, access)?;
             guard = opened;
             Ok(connection)
         };
@@ -92,16 +102,17 @@ impl Database {
             _ => lease::write(file, connect)?,
         };
         let database = Self { connection, path, guard, lease };
-        use_file(&database.connection).map_err(|error| opening(&database.path, &error))?;
+        use_file(&database.connection, &database.path).map_err(|error| opening(&database.path, &error))?;
         Ok(database)
     }
 
     /// Opens a database, waiting up to `wait` for another process to close it. `on_wait` is called before each pause,
-    /// with the error that names that process, and can end the wait.
+    /// with the error that names that process, and can end the wait. The first attempt uses `engine`, if there is one.
     ///
     /// # Errors
     /// Same as [`open`](Self::open).
     pub(crate) fn open_waiting(
+        mut engine: Option<Engine>,
         path: &Path,
         access: Access<'_>,
         wait: Duration,
@@ -109,7 +120,7 @@ impl Database {
     ) -> Result<Self> {
         let watch = Stopwatch::start();
         loop {
-            match Self::open(path, access) {
+            match Self::open_with(engine.take(), path, access) {
                 Err(error) if error.kind() == ErrorKind::DatabaseLocked && watch.elapsed() < wait => {
                     if on_wait(&error).is_break() {
                         return Err(error);
@@ -234,13 +245,13 @@ fn log_of(path: &Path) -> PathBuf {
 }
 
 /// Opens the file, with a guard if it is opened for writing.
-fn open_checked(path: &Path, access: Access<'_>) -> Result<(Connection, Option<Guard>)> {
+fn open_checked(engine: Option<Engine>, path: &Path, access: Access<'_>) -> Result<(Connection, Option<Guard>)> {
     match access {
-        Access::ReadOnly => Ok((connect_to_read(path)?, None)),
-        _ if access.is_read_only() => Ok((connect(path, access, None)?, None)),
+        Access::ReadOnly => Ok((connect_to_read(engine, path)?, None)),
+        _ if access.is_read_only() => Ok((connect(engine, path, access, None)?, None)),
         _ => {
             let mut guard = Guard::new(path)?;
-            let connection = connect(path, access, Some(&mut guard))?;
+            let connection = connect(engine, path, access, Some(&mut guard))?;
             Ok((connection, Some(guard)))
         }
     }
@@ -250,18 +261,18 @@ fn open_checked(path: &Path, access: Access<'_>) -> Result<(Connection, Option<G
 ///
 /// DuckDB cannot replay some entries of a write-ahead log, such as `CREATE INDEX`, into a read-only database. These
 /// entries are committed, so the log is first checkpointed into the file, as any other client does.
-fn connect_to_read(path: &Path) -> Result<Connection> {
-    let error = match connect(path, Access::ReadOnly, None) {
+fn connect_to_read(engine: Option<Engine>, path: &Path) -> Result<Connection> {
+    let error = match connect(engine, path, Access::ReadOnly, None) {
         Err(error) if has_log(path) && is_log_error(&error) => error,
         connected => return connected,
     };
     let replay = || {
         let mut guard = Guard::new(path)?;
-        let connection = connect(path, Access::ReadWrite, Some(&mut guard))?;
+        let connection = connect(None, path, Access::ReadWrite, Some(&mut guard))?;
         connection.execute_batch("CHECKPOINT").map_err(|error| opening(path, &error))
     };
     match replay() {
-        Ok(()) => connect(path, Access::ReadOnly, None),
+        Ok(()) => connect(None, path, Access::ReadOnly, None),
         // The log must be replayed, and the file is not writable.
         Err(reason) if reason.kind() == ErrorKind::Storage => {
             let shown = path.display();
@@ -292,14 +303,12 @@ fn is_log_error(error: &Error) -> bool {
 }
 
 /// Opens the file with the settings of `access` and locks the settings. `guard` is needed for writing.
-fn connect(path: &Path, access: Access<'_>, guard: Option<&mut Guard>) -> Result<Connection> {
+fn connect(engine: Option<Engine>, path: &Path, access: Access<'_>, guard: Option<&mut Guard>) -> Result<Connection> {
     let fail = |error| opening(path, &error);
-    let open = || -> Result<(Connection, String), duckdb::Error> {
-        let connection = Connection::open_in_memory_with_flags(settings(access)?)?;
-        let name = attach(&connection, path, access)?;
-        Ok((connection, name))
-    };
-    let (connection, name) = open().map_err(fail)?;
+    let connection = engine.map_or_else(Engine::start, Ok)?.into_connection();
+    connection.execute_batch(&settings(access)).map_err(fail)?;
+    let name = attached_name(path);
+    attach(&connection, path, &name, access).map_err(fail)?;
     if let Some(guard) = guard {
         guard.attached(name);
         if has_log(path) {
@@ -322,18 +331,15 @@ fn use_utc(connection: &Connection) -> Result<(), duckdb::Error> {
     }
 }
 
-/// Attaches the file to an empty in-memory database, the only way to choose its name and row group size. Returns its
-/// name.
-fn attach(connection: &Connection, path: &Path, access: Access<'_>) -> Result<String, duckdb::Error> {
+/// Attaches the file to an empty in-memory database, the only way to choose its name and row group size.
+fn attach(connection: &Connection, path: &Path, name: &str, access: Access<'_>) -> Result<(), duckdb::Error> {
     let file = literal(&path.to_string_lossy());
-    let name = attached_name(connection, path)?;
     let options = match access {
         Access::ReadOnly | Access::Spilling { .. } | Access::Export { .. } => "READ_ONLY".to_owned(),
         Access::ReadWrite => "READ_WRITE".to_owned(),
         Access::Load { tuning, .. } => format!("READ_WRITE, ROW_GROUP_SIZE {}", tuning.row_group_rows),
     };
-    connection.execute_batch(&format!("ATTACH {file} AS {} (TYPE duckdb, {options})", quoted(&name)))?;
-    Ok(name)
+    connection.execute_batch(&format!("ATTACH {file} AS {} (TYPE duckdb, {options})", quoted(name)))
 }
 
 /// Returns the name under which a file is attached.
@@ -341,24 +347,32 @@ fn attach(connection: &Connection, path: &Path, access: Access<'_>) -> Result<St
 /// This is the name that other clients use, because views, macros and defaults in the file may contain it. The names of
 /// DuckDB's own databases and schemas get a suffix: for a file `information_schema.db`, `information_schema.tables` is
 /// ambiguous. Nothing in such a file can contain the name without a suffix, because no client can use it.
-fn attached_name(connection: &Connection, path: &Path) -> Result<String, duckdb::Error> {
+fn attached_name(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let taken: bool = connection.query_row(
-        "SELECT system.main.lower(?) IN (SELECT system.main.lower(database_name) FROM duckdb_databases()
-             UNION SELECT system.main.lower(schema_name) FROM duckdb_schemas())",
-        [&stem],
-        |row| row.get(0),
-    )?;
-    Ok(if taken { format!("{stem}_db") } else { stem.into_owned() })
+    let is_taken = OWN_NAMES.iter().any(|name| stem.eq_ignore_ascii_case(name));
+    if is_taken { format!("{stem}_db") } else { stem.into_owned() }
 }
 
 /// Makes the file the default database. The setting is per connection.
-fn use_file(connection: &Connection) -> Result<(), duckdb::Error> {
-    let sql = "SELECT database_name FROM duckdb_databases() WHERE NOT internal AND path IS NOT NULL";
-    let name: String = connection.query_row(sql, [], |row| row.get(0))?;
-    connection.execute_batch(&format!("USE {}.main", quoted(&name)))
+fn use_file(connection: &Connection, path: &Path) -> Result<(), duckdb::Error> {
+    connection.execute_batch(&format!("USE {}.main", quoted(&attached_name(path))))
 }
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_duckdb_itself_are_complete() {
+        let connection = Connection::open_in_memory().unwrap();
+        let sql =
+            "SELECT database_name FROM duckdb_databases() UNION SELECT schema_name FROM duckdb_schemas() ORDER BY 1";
+        let mut query = connection.prepare(sql).unwrap();
+        let found: Vec<String> = query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(found, OWN_NAMES);
+    }
 }

@@ -91,7 +91,7 @@ fn tuning(memory: u64, columns: usize, effort: Effort) -> Tuning {
         Effort::Usual => (EXPORT_THREADS, group_rows(columns)),
         Effort::Frugal | Effort::Last => (1, VECTOR_ROWS),
     };
-    Tuning { memory_mb, threads, row_group_rows, effort }
+    Tuning { memory_mb, threads, row_group_rows, dictionaries: true, effort }
 }
 
 /// Returns the number of rows in a row group, a multiple of a vector.

@@ -7,9 +7,8 @@ use std::fs::{self, File};
 use std::io::{ErrorKind as IoKind, Read};
 use std::path::{Path, PathBuf};
 
-use duckdb::Connection;
-
-use super::failure::{not_duckdb_message, opening, unusable};
+use super::engine::Engine;
+use super::failure::{not_duckdb_message, unusable};
 use super::table_name::name_excerpt;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
@@ -139,23 +138,19 @@ pub(crate) fn ensure_directory(path: &Path) -> Result<&Path> {
     Ok(directory)
 }
 
-/// Creates an empty database that only its owner can read.
-///
-/// The file is created in a private directory and then renamed, so that it is never accessible to others. If another
-/// process creates the database first, that one is kept.
-pub(crate) fn create(path: &Path) -> Result<()> {
+/// Creates an empty database that only its owner can read, by renaming one. If another process creates the database
+/// first, that one is kept.
+pub(super) fn create(path: &Path, engine: &mut Engine) -> Result<()> {
     let directory = ensure_directory(path)?;
     let fail = |error| Error::io("create the database", path, error);
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    let private = builder.prefix(".mixpanel-data-").tempdir_in(directory).map_err(fail)?;
-    let fresh = private.path().join("new.duckdb");
-    let connection = Connection::open(&fresh).map_err(|error| opening(path, &error))?;
-    connection.execute_batch("CHECKPOINT").map_err(|error| opening(path, &error))?;
-    drop(connection);
-    durable::make_private(&fresh).map_err(fail)?;
-    durable::rename_no_replace(&fresh, path).map_err(fail)?;
+    // One that was written in advance may be on another file system.
+    let written = engine.take_empty_database();
+    if written.is_none_or(|written| durable::rename_no_replace(&written.file, path).is_err()) {
+        engine.write_empty_database(directory, path)?;
+        if let Some(written) = engine.take_empty_database() {
+            durable::rename_no_replace(&written.file, path).map_err(fail)?;
+        }
+    }
     // The load is durable only if the file name is.
     durable::sync_directory(directory).map_err(fail)?;
     Ok(())

@@ -3,9 +3,9 @@
 //! A file is open only for the duration of a call.
 //!
 //! - `location`: checks a path before passing it to DuckDB, and creates files that only their owner can read;
-//! - `database`: opens a file, sandboxed from the rest of the machine; `access`: the settings for each purpose; `lease`:
-//!   ensures that a file is open at most once per process; `open_files`: finds files that other libraries have open;
-//!   `undo`: undoes a checkpoint that was interrupted;
+//! - `database`: opens a file, sandboxed from the rest of the machine; `engine`: starts the DuckDB engine for it;
+//!   `access`: the settings for each purpose; `lease`: ensures that a file is open at most once per process;
+//!   `open_files`: finds files that other libraries have open; `undo`: undoes a checkpoint that was interrupted;
 //! - `schema`: looks up tables, views, columns and indexes; `label`: reads the entries of `_metadata`;
 //! - `day_counts`: Mixpanel's own counts of the days of a table of events;
 //! - `catalog`: lists, describes, samples and drops tables; `own_objects`: the macros and views that loads maintain;
@@ -21,6 +21,7 @@ mod arrow_types;
 pub(crate) mod catalog;
 pub(crate) mod database;
 mod day_counts;
+mod engine;
 pub(crate) mod export;
 pub(crate) mod failure;
 mod iso;
@@ -46,6 +47,7 @@ mod version;
 pub(crate) use catalog::{drop_tables, objects, sample, sample_exact, table_schema, tables};
 pub(crate) use database::repair;
 pub(crate) use day_counts::{DayCount, day_counts, record_day_counts};
+pub(crate) use engine::Engine;
 pub(crate) use lease::TURN;
 pub(crate) use query::{QueryLimits, batches, check, each, exact, result_count, rows, scalar};
 pub use query_stop::QueryStop;

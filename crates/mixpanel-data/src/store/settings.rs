@@ -33,11 +33,18 @@ pub(crate) struct Tuning {
     pub(crate) threads: u32,
     /// The number of rows in a row group, a multiple of 2,048.
     pub(crate) row_group_rows: u64,
+    /// Whether columns of repeated texts are stored as dictionaries. To find them, DuckDB hashes every text.
+    pub(crate) dictionaries: bool,
     pub(crate) effort: Effort,
 }
 
 impl Tuning {
     /// Settings for changes that move no rows.
-    pub(crate) const SMALL: Self =
-        Self { memory_mb: 128, threads: 1, row_group_rows: *ROW_GROUP_ROWS.end(), effort: Effort::Usual };
+    pub(crate) const SMALL: Self = Self {
+        memory_mb: 128,
+        threads: 1,
+        row_group_rows: *ROW_GROUP_ROWS.end(),
+        dictionaries: true,
+        effort: Effort::Usual,
+    };
 }

@@ -152,6 +152,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
         control: Control::default(),
         watch: Stopwatch::start(),
         clock_ahead: None,
+        engine: None,
     };
     if let Err(error) = job.check_whole() {
         assert_eq!(error.kind(), ErrorKind::Incomplete);
@@ -178,7 +179,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
                     kind,
                     request.options.lock_wait,
                 )
-                .and_then(|_| load::load(request, on_wait))
+                .and_then(|_| load::load(request, None, on_wait))
             }
         };
         match report {

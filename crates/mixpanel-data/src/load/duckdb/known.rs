@@ -22,7 +22,7 @@ use crate::store::table_name::TableName;
 /// The errors of opening a database for reading, except that a missing database is not an error: it contains no loads.
 pub(crate) fn is_loaded(database: &Path, load_id: &str) -> Result<bool> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
-    match Database::open_waiting(database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
+    match Database::open_waiting(None, database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
         Ok(database) => Ok(metadata::find_load(database.connection(), load_id)?.is_some()),
         Err(error) if error.kind() == ErrorKind::DatabaseNotFound => Ok(false),
         Err(error) => Err(error),
@@ -100,7 +100,7 @@ pub(crate) fn exists(database: &Path, table: &TableName) -> Result<bool> {
 /// The errors of opening a database for reading, except that a missing database is not an error: it contains no tables.
 pub(crate) fn maker(database: &Path, table: &TableName) -> Result<Option<String>> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
-    let database = match Database::open_waiting(database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
+    let database = match Database::open_waiting(None, database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
         Err(error) if error.kind() == ErrorKind::DatabaseNotFound => return Ok(None),
         opened => opened?,
     };

@@ -39,6 +39,7 @@ use duckdb::Connection;
 use super::announced;
 use super::by_day::{self, EarlierDays, Gone, StagedSlice};
 use super::digest;
+use super::engines::{commit_and_start_engine, start_engine};
 use super::merge;
 use super::metadata::{self, CatalogChange, Counts, Loaded, Origin};
 use super::pages::{self, LOADING};
@@ -58,6 +59,7 @@ use crate::limits::VECTOR_ROWS;
 use crate::load::package::{DayChange, LoadKind, LoadReport, TableChange};
 use crate::profile_query::{IfExists, MissingPages};
 use crate::row_sum::RowSum;
+use crate::store::Engine;
 use crate::store::access::Access;
 use crate::store::database::{CommitError, Database};
 use crate::store::failure::statement;
@@ -71,7 +73,8 @@ use crate::text::counted;
 /// Loads a stage. Returns the report of the run and how this load changed the table. Repeating a load does nothing and
 /// returns the same report.
 ///
-/// While another process has the database open, `on_lock_wait` is called before each retry.
+/// While another process has the database open, `on_lock_wait` is called before each retry. `engine` is one that
+/// [`start_in_advance`](super::engines::start_in_advance) has started; without one, the load starts its own.
 ///
 /// # Errors
 /// Nothing is committed, unless the detail `outcome` says otherwise: `DatabaseLocked` after the wait;
@@ -82,15 +85,21 @@ use crate::text::counted;
 /// the table does not match the pages. The detail `outcome` is `unknown` if the result of the commit cannot be
 /// determined, and `committed` if the rows are in the file but may not be on disk; in both cases, it is safe to repeat
 /// the load.
-pub(crate) fn load(request: &LoadRequest, on_lock_wait: &mut OnLockWait<'_>) -> Result<(LoadReport, TableChange)> {
+pub(crate) fn load(
+    request: &LoadRequest,
+    mut engine: Option<Engine>,
+    on_lock_wait: &mut OnLockWait<'_>,
+) -> Result<(LoadReport, TableChange)> {
     let stage_directory = std::path::absolute(&request.package.directory)
         .map_err(|error| Error::io("find the stage", &request.package.directory, error))?;
     let _spill = Spill::create(&stage_directory)?;
     let mut effort = Effort::Usual;
     loop {
         let package = &request.package;
-        let tuning = for_load(package.run.dataset, request.options.memory, (&package.pages, &package.rejects), effort);
-        let error = match attempt(request, &stage_directory, tuning, on_lock_wait) {
+        let (memory, staged) = (request.options.memory, (&*package.pages, &*package.rejects));
+        let tuning = for_load(package.run.dataset, request.makes_table(), memory, staged, effort);
+        let engine = engine.take().map_or_else(start_engine, Ok)?;
+        let error = match attempt(request, engine, &stage_directory, tuning, on_lock_wait) {
             Ok((Counts { rows, duplicates, shortfall, altered, .. }, change)) => {
                 // An earlier process may have loaded the same pages, and this one may accept a larger shortfall.
                 let shortfall = request.package.announced.map_or(0, |announced| announced.lacks(shortfall));
@@ -125,13 +134,15 @@ fn out_of_memory(request: &LoadRequest, error: Error) -> Error {
 /// otherwise.
 fn attempt(
     request: &LoadRequest,
+    engine: Engine,
     stage_directory: &Path,
     tuning: Tuning,
     on_lock_wait: &mut OnLockWait<'_>,
 ) -> Result<(Counts, TableChange)> {
     request.options.seen.as_ref().map_or(Ok(()), |seen| seen.check_file(request))?;
     let access = Access::Load { stage_directory, tuning };
-    let database = Database::open_waiting(&request.database, access, request.options.lock_wait, on_lock_wait)?;
+    let lock_wait = request.options.lock_wait;
+    let database = Database::open_waiting(Some(engine), &request.database, access, lock_wait, on_lock_wait)?;
     if let Some(counts) = metadata::find_load(database.connection(), &request.package.run.load_id)? {
         let table_rows = rows_now(database.connection(), &request.options.table)?;
         let days = earlier_change(database.connection(), request)?;
@@ -143,14 +154,14 @@ fn attempt(
     let connection = database.connection();
     let fail = |error| statement("begin the load", &error);
     request.options.stop.begin(connection)?;
-    digest::check_engine(connection)?;
     kill_point("load-begin");
     connection.execute_batch("BEGIN").map_err(fail)?;
     // After an error, closing the database rolls back.
     let (counts, change) = fill(connection, request)?;
     kill_point("load-filled");
     request.options.stop.begin_commit()?;
-    match database.commit() {
+    let (committed, engine) = commit_and_start_engine(database);
+    match committed {
         Ok(()) => {}
         Err(CommitError::NotBegun(error)) => return Err(error),
         // Only the file shows whether the commit succeeded.
@@ -166,7 +177,7 @@ fn attempt(
         }
     }
     // An error from here on does not undo the commit.
-    settle::recount(request, change.table_rows).map_err(|error| error.with_detail("outcome", "committed"))?;
+    settle::recount(request, engine, change.table_rows).map_err(|error| error.with_detail("outcome", "committed"))?;
     Ok((counts, change))
 }
 

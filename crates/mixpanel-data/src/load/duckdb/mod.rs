@@ -4,8 +4,8 @@
 //!
 //! - `preflight`: finds every predictable failure before the first request;
 //! - `load`: loads the staged pages in one transaction. `staged` and `pages` read the files, `merge` merges them into a
-//!   table that already has rows, `settle` checks the file after the commit, `tuning` chooses the settings, and
-//!   `load_stop` stops the load from another thread before its commit;
+//!   table that already has rows, `settle` checks the file after the commit, `tuning` chooses the settings,
+//!   `load_stop` stops the load from another thread before its commit, and `engines` starts engines in advance;
 //! - `target`: checks and replaces the existing table; `dependents`: describes what a replacement drops; `seen`: the
 //!   state of the table before the first request; `changes`: compares it with the current state;
 //! - `metadata`: writes `_metadata` and `_fetches`; `rejects`: writes `_rejects`; `digest`: sums the table's contents;
@@ -23,6 +23,7 @@ mod catalogs;
 mod changes;
 mod dependents;
 mod digest;
+mod engines;
 mod examine;
 mod known;
 mod last_load;
@@ -51,6 +52,7 @@ mod value_counts;
 mod verify;
 
 pub(crate) use by_day::{DayState, LastEventLoad, RecordedDay, last_event_load};
+pub(crate) use engines::start_in_advance;
 pub(crate) use examine::examine;
 pub(crate) use known::{exists, is_loaded, maker, rules_of_table};
 pub(crate) use last_load::{LastLoad, last_load};

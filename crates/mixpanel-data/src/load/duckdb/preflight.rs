@@ -115,7 +115,7 @@ fn check(
     warnings: &mut Vec<Warning>,
 ) -> Result<(Seen, bool)> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
-    let database = Database::open_waiting(path, Access::ReadWrite, wait, go_on)?;
+    let database = Database::open_waiting(None, path, Access::ReadWrite, wait, go_on)?;
     let connection = database.connection();
     let mut seen = Seen::look(connection, dataset, path, table)?;
     let target = target::check(connection, dataset, table, if_exists, kind)?;

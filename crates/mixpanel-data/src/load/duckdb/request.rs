@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::load_stop::LoadStop;
-use super::seen::Seen;
+use super::seen::{Found, Seen};
 use crate::error::Error;
 use crate::load::package::{LoadKind, LoadPackage};
 use crate::profile_query::{IfExists, MissingPages};
@@ -42,6 +42,12 @@ pub(crate) struct LoadOptions {
 }
 
 impl LoadRequest {
+    /// Returns whether the load makes a table of the staged rows alone.
+    pub(super) fn makes_table(&self) -> bool {
+        let is_new = || self.options.seen.as_ref().is_none_or(|seen| seen.found == Found::Nothing);
+        self.package.kind == LoadKind::First && (self.options.if_exists == IfExists::Replace || is_new())
+    }
+
     /// Returns whether the load replaces an existing table, whichever run created it.
     pub(super) fn replaces(&self) -> bool {
         self.options.if_exists == IfExists::Replace && self.package.kind == LoadKind::First

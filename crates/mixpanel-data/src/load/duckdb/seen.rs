@@ -55,6 +55,11 @@ impl Seen {
         Self { found: Found::Nothing, losses: Vec::new(), file: None, contents: Contents::default() }
     }
 
+    /// Returns whether the database existed.
+    pub(super) fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Returns a state in which only the existence of the table is known.
     #[cfg(test)]
     pub(crate) fn assumed(found: Found) -> Self {

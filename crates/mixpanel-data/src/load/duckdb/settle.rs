@@ -8,6 +8,7 @@ use super::request::{LoadRequest, OnLockWait};
 use super::rows::{number, steps_of, sum_of_table};
 use crate::error::{ErrorKind, Result};
 use crate::limits::{PREFLIGHT_LOCK_WAIT, REOPENS_MAX};
+use crate::store::Engine;
 use crate::store::access::Access;
 use crate::store::database::Database;
 use crate::store::failure::{statement, unusable};
@@ -26,8 +27,9 @@ pub(super) fn settle(
 ) -> Result<Counts> {
     let failure = statement(&format!("commit the load into table `{}`", &request.options.table), error);
     for _ in 0..REOPENS_MAX {
-        let look = Database::open_waiting(&request.database, Access::ReadOnly, request.options.lock_wait, on_lock_wait)
-            .and_then(|database| metadata::find_load(database.connection(), &request.package.run.load_id));
+        let look =
+            Database::open_waiting(None, &request.database, Access::ReadOnly, request.options.lock_wait, on_lock_wait)
+                .and_then(|database| metadata::find_load(database.connection(), &request.package.run.load_id));
         match look {
             Ok(Some(_)) if is_disk_failure(error) => return Err(failure.with_detail("outcome", "committed")),
             Ok(Some(counts)) => {
@@ -55,7 +57,7 @@ fn is_disk_failure(error: &duckdb::Error) -> bool {
 /// `DatabaseUnusable` if the table differs from what was loaded, or cannot be read.
 pub(super) fn check_contents(request: &LoadRequest) -> Result<()> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
-    let database = Database::open_waiting(&request.database, Access::ReadOnly, request.options.lock_wait, go_on)?;
+    let database = Database::open_waiting(None, &request.database, Access::ReadOnly, request.options.lock_wait, go_on)?;
     let connection = database.connection();
     let Target::Table(table) = find(connection, &request.options.table)? else { return Ok(()) };
     let Some(label) = label::of_table(connection, &table) else { return Ok(()) };
@@ -77,29 +79,30 @@ pub(super) fn check_contents(request: &LoadRequest) -> Result<()> {
 }
 
 /// Reopens the file and checks that it contains the load and the expected number of rows.
-pub(super) fn recount(request: &LoadRequest, table_rows: u64) -> Result<()> {
+pub(super) fn recount(request: &LoadRequest, engine: Option<Engine>, table_rows: u64) -> Result<()> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
-    let database = match Database::open_waiting(&request.database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
+    let (path, access) = (&request.database, Access::ReadOnly);
+    let database = match Database::open_waiting(engine, path, access, PREFLIGHT_LOCK_WAIT, go_on) {
         // Another process opened it first. The load is committed anyway.
         Err(error) if error.kind() == ErrorKind::DatabaseLocked => return Ok(()),
         opened => opened?,
     };
     let connection = database.connection();
-    if metadata::find_load(connection, &request.package.run.load_id)?.is_none() {
-        let message = format!("the committed load into table `{}` is missing from the file", &request.options.table);
+    let (table, run) = (&request.options.table, &request.package.run);
+    if metadata::find_load(connection, &run.load_id)?.is_none() {
+        let message = format!("the committed load into table `{table}` is missing from the file");
         return Err(unusable(&request.database, message));
     }
-    let last_run = label::of_table(connection, &request.options.table).and_then(|label| label.run_id);
-    if last_run.as_ref() != Some(&request.package.run.run_id) {
+    let last_run = label::of_table(connection, table).and_then(|label| label.run_id);
+    if last_run.as_ref() != Some(&run.run_id) {
         // Another process has loaded or dropped the table since; the run is still in `_fetches`.
         return Ok(());
     }
-    let sql = format!("SELECT count(*) FROM {}", request.options.table.quoted());
+    let sql = format!("SELECT count(*) FROM {}", table.quoted());
     let found = number(connection, &sql).map_err(|error| statement("count what was loaded", &error))?;
     if found == table_rows {
         return Ok(());
     }
-    let message =
-        format!("table `{}` has {} after the load, not {table_rows}", &request.options.table, counted(found, "row"));
+    let message = format!("table `{table}` has {} after the load, not {table_rows}", counted(found, "row"));
     Err(unusable(&request.database, message))
 }

@@ -161,7 +161,7 @@ impl Fixture {
     }
 
     pub(super) fn load_run(&self, run: RunRecord, if_exists: IfExists) -> Result<LoadReport> {
-        load(&self.request(run, if_exists), &mut |_| ControlFlow::Continue(())).map(|(report, _)| report)
+        load(&self.request(run, if_exists), None, &mut |_| ControlFlow::Continue(())).map(|(report, _)| report)
     }
 
     pub(super) fn request(&self, run: RunRecord, if_exists: IfExists) -> LoadRequest {

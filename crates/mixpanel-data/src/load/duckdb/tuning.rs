@@ -8,8 +8,9 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMe
 
 use crate::dataset::Dataset;
 use crate::limits::{
-    ENGINE_BYTES_MIN, LOAD_THREADS_MAX, READ_STEP_BYTES, ROW_GROUP_BYTES, ROW_GROUP_ROWS, ROW_GROUPS_IN_MEMORY,
-    SLICE_MEMORY_BYTES, SORT_BYTES, TEXT_BLOCK_BYTES, TEXT_INLINE_BYTES, VECTOR_ROWS,
+    DISTINCT_ROW_BYTES, ENGINE_BYTES_MIN, LOAD_THREADS_MAX, READ_STEP_BYTES, ROW_GROUP_BYTES, ROW_GROUP_ROWS,
+    ROW_GROUPS_IN_MEMORY, SHARED_GROUP_ROWS, SLICE_MEMORY_BYTES, SORT_BYTES, TEXT_BLOCK_BYTES, TEXT_INLINE_BYTES,
+    VECTOR_ROWS,
 };
 use crate::memory::{engine_bytes, engine_bytes_last, memory_for};
 use crate::store::settings::{Effort, Tuning};
@@ -18,9 +19,10 @@ use crate::store::settings::{Effort, Tuning};
 const SAMPLED_PAGES: usize = 8;
 
 /// Returns the settings for a load of these pages and rejects in a process that may use `memory` bytes. Starts with
-/// `effort` and skips any effort that cannot succeed.
+/// `effort` and skips any effort that cannot succeed. `makes_table` is whether the rows become a table of their own.
 pub(super) fn for_load(
     dataset: &Dataset,
+    makes_table: bool,
     memory: u64,
     (pages, rejects): (&[PathBuf], &[PathBuf]),
     effort: Effort,
@@ -51,8 +53,10 @@ pub(super) fn for_load(
         threads: if effort == Effort::Usual { threads } else { 1 },
         row_group_rows: match row_group_rows(row_group, staged.row_bytes) {
             rows if dataset.is_by_day() => sorted_group_rows(rows),
+            rows if makes_table => rows.min(shared_group_rows(staged.rows, threads)),
             rows => rows,
         },
+        dictionaries: dataset.is_by_day() || staged.row_bytes < DISTINCT_ROW_BYTES,
         effort,
     }
 }
@@ -150,6 +154,13 @@ fn row_group_rows(bytes: u64, row_bytes: u64) -> u64 {
     rows.clamp(*ROW_GROUP_ROWS.start(), *ROW_GROUP_ROWS.end())
 }
 
+/// Returns the number of rows in a row group with which each thread fills two or more, unless they would be too small.
+/// Threads share the work of a load and of a query by row groups.
+fn shared_group_rows(rows: u64, threads: u32) -> u64 {
+    let rows = rows / (2 * u64::from(threads)) / VECTOR_ROWS * VECTOR_ROWS;
+    rows.clamp(SHARED_GROUP_ROWS, *ROW_GROUP_ROWS.end())
+}
+
 /// Returns the largest number of rows in a row group, up to `rows`, of which DuckDB fills several with what a sort returns
 /// at once. Otherwise it writes half of the sorted rows twice, and the file is 40 % larger (measured with 1.5.5).
 fn sorted_group_rows(rows: u64) -> u64 {
@@ -164,6 +175,7 @@ fn sorted_group_rows(rows: u64) -> u64 {
 /// ignored here and reported by the load.
 #[derive(Debug, PartialEq, Eq)]
 struct StagedSize {
+    rows: u64,
     bytes: u64,
     /// Average per page.
     page_bytes: u64,
@@ -191,6 +203,7 @@ impl StagedSize {
         let all_rows = (rows / sampled_pages.max(1)).saturating_mul(pages.len() as u64);
         let row_bytes = bytes / rows.max(1);
         Self {
+            rows: all_rows,
             bytes: page_bytes.saturating_mul(pages.len() as u64),
             page_bytes,
             row_bytes,
@@ -232,6 +245,33 @@ mod tests {
     }
 
     #[test]
+    fn small_tables_have_small_row_groups() {
+        for (rows, threads, expected) in [
+            (0, 2, 6_144),
+            (24_600, 2, 6_144),
+            (24_600, 4, 6_144),
+            (49_152, 2, 12_288),
+            (49_152, 4, 6_144),
+            (100_000, 1, 49_152),
+            (10_000_000, 4, 122_880),
+        ] {
+            assert_eq!(shared_group_rows(rows, threads), expected, "{rows} rows, {threads} threads");
+        }
+    }
+
+    #[test]
+    fn only_large_profiles_are_expected_to_differ() {
+        let mut fixture = Fixture::new();
+        for (bytes, expected) in [(20, true), (1_000, false)] {
+            let text = format!(r#"{{"k":"{}"}}"#, "x".repeat(bytes));
+            fixture.restage();
+            fixture.page(&[("a", &text, None), ("b", &text, None)]);
+            let tuned = for_load(&PROFILES, true, MEMORY_DEFAULT, (&fixture.pages, &[]), Effort::Usual);
+            assert_eq!(tuned.dictionaries, expected, "{bytes}");
+        }
+    }
+
+    #[test]
     fn row_groups_of_sorted_rows_divide_what_a_sort_returns() {
         for (rows, expected) in
             [(122_880, 122_880), (122_879, 61_440), (61_440, 61_440), (59_392, 40_960), (2_048, 2_048), (2_049, 2_048)]
@@ -242,7 +282,7 @@ mod tests {
 
     #[test]
     fn the_memory_budget_is_divided() {
-        let tuned = |memory| for_load(&PROFILES, memory, (&[], &[]), Effort::Usual);
+        let tuned = |memory| for_load(&PROFILES, false, memory, (&[], &[]), Effort::Usual);
         assert!((200..300).contains(&tuned(MEMORY_DEFAULT).memory_mb), "{:?}", tuned(MEMORY_DEFAULT));
         // The value with which the minimum memory was tested.
         assert!((40..50).contains(&tuned(*MEMORY_RANGE.start()).memory_mb), "{:?}", tuned(*MEMORY_RANGE.start()));
@@ -254,7 +294,7 @@ mod tests {
     fn large_rows_are_loaded_by_one_thread_and_with_more_memory_if_need_be() {
         let mut fixture = Fixture::new();
         let effort = |fixture: &Fixture, memory| {
-            for_load(&PROFILES, memory, (&fixture.pages, &fixture.rejects), Effort::Usual).effort
+            for_load(&PROFILES, false, memory, (&fixture.pages, &fixture.rejects), Effort::Usual).effort
         };
         let least = *MEMORY_RANGE.start();
         for (kib, pages, expected) in [
@@ -328,6 +368,6 @@ mod tests {
         about_40_rows(&StagedSize::of(&fixture.pages));
         std::fs::write(&fixture.pages[0], "damaged").unwrap();
         about_40_rows(&StagedSize::of(&fixture.pages));
-        assert_eq!(StagedSize::of(&[]), StagedSize { bytes: 0, page_bytes: 0, row_bytes: 0, vector_bytes: 0 });
+        assert_eq!(StagedSize::of(&[]), StagedSize { rows: 0, bytes: 0, page_bytes: 0, row_bytes: 0, vector_bytes: 0 });
     }
 }

@@ -285,9 +285,12 @@ fn a_wait_for_a_query_of_this_process_is_as_long_as_it_may_be() {
         reports += 1;
         ControlFlow::Continue(())
     };
-    let refused = Database::open_waiting(&path, Access::ReadWrite, Duration::from_secs(3), on_wait).map(drop);
+    let refused = Database::open_waiting(None, &path, Access::ReadWrite, Duration::from_secs(3), on_wait).map(drop);
     assert_is_in_use_here(&refused.unwrap_err(), "a query reads it");
     assert!((3..=8).contains(&begun.elapsed().as_secs()) && reports > 0, "{:?}, {reports}", begun.elapsed());
     drop(reading);
-    drop(Database::open_waiting(&path, Access::ReadWrite, Duration::ZERO, &mut |_| ControlFlow::Break(())).unwrap());
+    drop(
+        Database::open_waiting(None, &path, Access::ReadWrite, Duration::ZERO, &mut |_| ControlFlow::Break(()))
+            .unwrap(),
+    );
 }

@@ -248,6 +248,7 @@ fn end(
         control: Control::default(),
         watch: Stopwatch::start(),
         clock_ahead: None,
+        engine: None,
     };
     job.check_whole().unwrap();
     let (sender, _receiver) = tokio::sync::mpsc::channel(1);

@@ -222,7 +222,7 @@ impl Fixture {
     }
 
     pub(super) fn load(&mut self, run_id: &str, if_exists: IfExists) -> Result<(LoadReport, TableChange)> {
-        load(&self.request(run_id, if_exists), &mut |_| ControlFlow::Continue(()))
+        load(&self.request(run_id, if_exists), None, &mut |_| ControlFlow::Continue(()))
     }
 
     pub(super) fn execute(&self, sql: &str) {

@@ -181,9 +181,9 @@ fn a_repeated_load_reports_the_same() {
     fixture.started_at = "2026-01-04T00:00:00Z".parse().unwrap();
     let request = fixture.request("r1", IfExists::Fail);
     let go_on = &mut |_: &_| ControlFlow::Continue(());
-    let (first, change) = load(&request, go_on).unwrap();
+    let (first, change) = load(&request, None, go_on).unwrap();
     assert_eq!(change.days.as_ref().unwrap().conflicting_duplicates, 1);
-    let (again, repeated) = load(&request, go_on).unwrap();
+    let (again, repeated) = load(&request, None, go_on).unwrap();
     assert_eq!((first, &change.days), (again, &repeated.days));
     assert_eq!(fixture.texts("SELECT count(*)::VARCHAR FROM _fetches"), ["1"]);
     drop_tables(&fixture.database, &["events".to_owned()]).unwrap();

@@ -29,7 +29,7 @@ fn load_with(fixture: &Fixture, memory: u64, if_exists: IfExists) -> Result<Load
     let run = fixture.run(&format!("{memory}-{if_exists:?}"));
     let mut request = fixture.request(run, if_exists);
     request.options.memory = memory;
-    load(&request, &mut |_| ControlFlow::Continue(())).map(|(report, _)| report)
+    load(&request, None, &mut |_| ControlFlow::Continue(())).map(|(report, _)| report)
 }
 
 const KIB: usize = 1 << 10;
@@ -95,7 +95,7 @@ fn large_rejects_are_loaded_with_the_least_memory() {
     run.counts.received += 800;
     let mut request = fixture.request(run, IfExists::Fail);
     request.options.memory = *MEMORY_RANGE.start();
-    load(&request, &mut |_| ControlFlow::Continue(())).unwrap();
+    load(&request, None, &mut |_| ControlFlow::Continue(())).unwrap();
     let sql = "SELECT concat_ws(' ', page, position, raw[1], strlen(raw)) FROM _rejects";
     let expected = (0..800).map(|row| {
         let (page, position) = (row / 100, row % 100);

@@ -312,13 +312,13 @@ fn waits_for_a_lock_and_then_names_its_holder() {
 
     let mut request = fixture.request(fixture.run("r2"), IfExists::Append);
     request.options.lock_wait = Duration::from_secs(60);
-    let error = load(&request, &mut |_| ControlFlow::Break(())).unwrap_err();
+    let error = load(&request, None, &mut |_| ControlFlow::Break(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DatabaseLocked, "the caller can end the wait");
 
     // The callback receives the id of the process that has the database open; the load continues once that process
     // exits.
     let (mut holder, mut told) = (Some(holder), Vec::new());
-    let loaded = load(&request, &mut |error| {
+    let loaded = load(&request, None, &mut |error| {
         told.push((error.kind(), error.detail("holding_pid").cloned()));
         drop(holder.take());
         ControlFlow::Continue(())

@@ -41,7 +41,7 @@ fn upserted_rows_replace_existing_ones_and_others_stay() {
 fn a_load_tells_how_it_changed_the_table() {
     let change = |fixture: &Fixture, if_exists| {
         let request = fixture.request(fixture.run("r2"), if_exists);
-        load(&request, &mut |_| std::ops::ControlFlow::Continue(())).unwrap().1
+        load(&request, None, &mut |_| std::ops::ControlFlow::Continue(())).unwrap().1
     };
     for (if_exists, updated, unchanged, table_rows) in
         [(IfExists::Append, 0, 3, 5), (IfExists::Upsert, 2, 1, 5), (IfExists::Replace, 0, 0, 4)]

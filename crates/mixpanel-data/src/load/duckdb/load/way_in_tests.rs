@@ -164,7 +164,7 @@ fn rows_stay_in_page_order_for_any_memory_and_page_size() {
             let mut request = fixture.request(fixture.run(&memory.to_string()), IfExists::Replace);
             request.options.memory = memory;
             assert_eq!(
-                super::load(&request, &mut |_| std::ops::ControlFlow::Continue(())).unwrap().0,
+                super::load(&request, None, &mut |_| std::ops::ControlFlow::Continue(())).unwrap().0,
                 LoadReport { rows: 3_000, duplicates: 1, shortfall: 0, altered: 0 }
             );
             assert_eq!(fixture.ids(), ids, "{page_rows} {memory}");
