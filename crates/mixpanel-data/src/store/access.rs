@@ -123,7 +123,9 @@ mod tests {
         std::fs::create_dir_all(spill_directory(&stage)).unwrap();
         create(&path, &mut Engine::start().unwrap()).unwrap();
         let tuning = Tuning { memory_mb: 250, threads: 3, row_group_rows: 6_144, dictionaries: false, ..Tuning::SMALL };
-        let all = std::thread::available_parallelism().unwrap().to_string();
+        let plain = duckdb::Connection::open_in_memory().unwrap();
+        let sql = "SELECT current_setting('threads')::VARCHAR";
+        let all: String = plain.query_row(sql, [], |row| row.get(0)).unwrap();
         let spill = spill_directory(&stage).to_string_lossy().into_owned();
         let load = Access::Load { stage_directory: &stage, tuning };
         let spilling = Access::Spilling { spill_directory: &stage, memory_mb: Some(100) };
