@@ -15,8 +15,10 @@ Usage: cargo xtask <TASK> [ARGS]
 
 Tasks:
   demo [ARGS]           Build mp and run `mp demo ARGS`
-  check [-- FILTERS]    Check format, lints, documentation, tests, doc tests, the Python package, proof and licences; stop
-                        at the first failure. FILTERS select tests
+  check [--prove] [-- FILTERS]
+                        Check format, lints, documentation, tests, doc tests, the Python package, licences and proof; stop
+                        at the first failure. --prove runs all stress tests instead of a few, as CI does. FILTERS select
+                        tests
   test [ARGS]           Run the tests, and without ARGS also the doc tests; ARGS go to cargo nextest or cargo test
   mp [ARGS]             Build mp and run `mp ARGS`
   bench [--quick] [--write] [--built DIRECTORY]
@@ -57,6 +59,8 @@ pub(crate) enum Task {
     Mp(Vec<OsString>),
     /// Run all checks required before a commit.
     Check {
+        /// Whether to run all stress tests.
+        proves: bool,
         /// Test name filters for the test runner; empty runs all tests.
         filter: Vec<OsString>,
     },
@@ -103,6 +107,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Us
 }
 
 fn check(mut rest: Vec<OsString>) -> Result<Task, UsageError> {
+    let proves = rest.first().is_some_and(|first| first == "--prove");
+    if proves {
+        rest.remove(0);
+    }
     if rest.first().is_some_and(|first| first != "--") {
         let stray = rest[0].to_string_lossy();
         return Err(UsageError(format!("unexpected argument `{stray}`; try: cargo xtask check -- {stray}")));
@@ -110,7 +118,10 @@ fn check(mut rest: Vec<OsString>) -> Result<Task, UsageError> {
     if !rest.is_empty() {
         rest.remove(0);
     }
-    Ok(Task::Check { filter: rest })
+    if proves && !rest.is_empty() {
+        return Err(UsageError("--prove runs all tests, so it takes no FILTERS".to_owned()));
+    }
+    Ok(Task::Check { proves, filter: rest })
 }
 
 fn wheel(rest: &[OsString]) -> Result<Task, UsageError> {
@@ -146,9 +157,16 @@ mod tests {
 
     #[test]
     fn check_takes_filters_behind_two_dashes_only() {
-        for (line, filter) in [("check", ""), ("check --", ""), ("check -- quota retry", "quota retry")] {
-            assert_eq!(parse_line(line), Ok(Task::Check { filter: words(filter) }));
+        for (line, proves, filter) in [
+            ("check", false, ""),
+            ("check --", false, ""),
+            ("check -- quota retry", false, "quota retry"),
+            ("check --prove", true, ""),
+            ("check --prove --", true, ""),
+        ] {
+            assert_eq!(parse_line(line), Ok(Task::Check { proves, filter: words(filter) }), "{line}");
         }
+        assert!(complaint("check --prove -- quota").contains("FILTERS"));
         let message = complaint("check quota");
         assert!(message.contains("cargo xtask check -- quota"), "{message}");
     }

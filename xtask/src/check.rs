@@ -8,8 +8,8 @@ use crate::failure::Failure;
 use crate::python;
 use crate::steps::{Action, Step, run_all};
 
-/// Runs all checks. `filter` selects tests by name.
-pub(crate) fn check(cargo: &Cargo<'_>, filter: &[OsString]) -> Result<ExitCode, Failure> {
+/// Runs all checks. `proves` is whether these include all stress tests; `filter` selects tests by name.
+pub(crate) fn check(cargo: &Cargo<'_>, proves: bool, filter: &[OsString]) -> Result<ExitCode, Failure> {
     let mut test_args = Vec::new();
     if !filter.is_empty() {
         // After `--`, both test runners accept any number of names.
@@ -26,8 +26,8 @@ pub(crate) fn check(cargo: &Cargo<'_>, filter: &[OsString]) -> Result<ExitCode, 
         Step::run("tests", tests(cargo, &test_args)),
         Step::run("doc tests", doc_tests(cargo)),
         Step::new("python", python(cargo, filter)),
-        Step::new("proof", proof(cargo, filter)),
         Step::new("licences", licences(cargo)),
+        Step::new("proof", proof(cargo, proves, filter)),
     ];
     run_all("check", steps)
 }
@@ -70,12 +70,13 @@ fn doc_tests(cargo: &Cargo<'_>) -> Command {
     with(cargo.building(&["test", "--workspace", "--doc"]), &KILL_POINTS)
 }
 
-/// Returns the command for the quick stress tests, without the simulation, of which the tests already run some seeds.
-fn proof(cargo: &Cargo<'_>, filter: &[OsString]) -> Action {
-    if filter.is_empty() {
-        Action::Run(cargo.plain(&["xtask", "prove", "--quick", "kills", "quota", "disks", "terminals"]))
-    } else {
-        Action::Skip("only some tests were chosen".to_owned())
+/// Returns the command for the stress tests: all, or the quick ones without the simulation, of which the tests already
+/// run some seeds.
+fn proof(cargo: &Cargo<'_>, proves: bool, filter: &[OsString]) -> Action {
+    match (proves, filter) {
+        (true, _) => Action::Run(cargo.plain(&["xtask", "prove"])),
+        (false, []) => Action::Run(cargo.plain(&["xtask", "prove", "--quick", "kills", "quota", "disks", "terminals"])),
+        (false, _) => Action::Skip("only some tests were chosen".to_owned()),
     }
 }
 

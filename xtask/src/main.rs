@@ -75,7 +75,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
             cargo.become_mp(&mp_args)
         }
         Task::Mp(mp_args) => cargo.become_mp(&mp_args),
-        Task::Check { filter } => check::check(&cargo, &filter),
+        Task::Check { proves, filter } => check::check(&cargo, proves, &filter),
         Task::Bench(wanted) => bench::bench(&cargo, &places, &wanted),
         Task::Prove(wanted) => prove::prove(&cargo, &places, &wanted),
         Task::Python(wanted) => python::python(&cargo, &places, &wanted),
