@@ -36,12 +36,12 @@ pub(super) fn start_engine() -> Result<Engine> {
     Ok(engine)
 }
 
-/// Commits, and meanwhile starts an engine to look at the file afterwards, because the commit waits for the disk.
+/// Commits. While the commit waits for the disk, starts the engine with which the file is checked afterwards.
 pub(super) fn commit_and_start_engine(database: Database) -> (Result<(), CommitError>, Option<Engine>) {
     std::thread::scope(|threads| {
         let starting = std::thread::Builder::new().spawn_scoped(threads, Engine::start);
         let committed = database.commit();
-        // Without it, looking at the file starts another and reports why that is not possible.
+        // After an error, the check starts an engine itself, and reports why it cannot.
         let engine = starting.ok().and_then(|starting| starting.join().ok()).and_then(Result::ok);
         (committed, engine)
     })

@@ -12,11 +12,11 @@ use crate::profile_query::IfExists;
 fn load_in_advance(
     fixture: &Fixture,
     stage: &Path,
-    meanwhile: impl FnOnce(Option<PathBuf>),
+    before_load: impl FnOnce(Option<PathBuf>),
     if_exists: IfExists,
 ) -> LoadReport {
     let engine = start_in_advance(&fixture.database, &Seen::nothing(), stage).unwrap();
-    meanwhile(empty_database(stage));
+    before_load(empty_database(stage));
     let request = fixture.request(fixture.run("r1"), if_exists);
     let (report, _) = load(&request, Some(engine), &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(empty_database(stage), None, "nothing is left");
