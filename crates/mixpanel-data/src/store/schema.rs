@@ -69,8 +69,6 @@ pub(crate) fn column_names(connection: &Connection, table: &TableName) -> Result
 
 /// Creates one of this program's own tables with the columns `base` and `added`. If it exists, adds those of `added`
 /// that it lacks. Returns the columns found before that.
-///
-/// A new table is created with all of its columns at once: adding one takes as long as creating the table.
 pub(crate) fn ensure_table(
     connection: &Connection,
     table: &str,
