@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::limits::CLOCK_TOLERANCE;
+use crate::limits::{CLOCK_PRECISION, CLOCK_TOLERANCE};
 
 /// Measures elapsed time on a monotonic clock. On Linux, it keeps running while the machine sleeps.
 #[derive(Debug, Clone, Copy)]
@@ -90,9 +90,48 @@ pub(crate) fn moment_of(run_id: &str) -> Option<Timestamp> {
     jiff::tz::Offset::UTC.to_timestamp(moment).ok()
 }
 
+/// When a run began: to the second or so by the server's clock, and to the millisecond by the local one, in its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RunStart<'a> {
+    /// The recorded start.
+    pub(crate) at: Timestamp,
+    /// The run, if it is known.
+    pub(crate) run_id: Option<&'a str>,
+}
+
+impl RunStart<'_> {
+    /// Returns whether this run began after the other one. If the recorded starts are too close, the ids decide.
+    pub(crate) fn is_after(&self, other: &Self) -> bool {
+        let later_by = self.at.duration_since(other.at);
+        match self.run_id.zip(other.run_id) {
+            Some((own, others)) if later_by.unsigned_abs() <= CLOCK_PRECISION => own > others,
+            _ => later_by.is_positive(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_of_the_same_seconds_are_in_the_order_of_their_ids() {
+        let older = "20261127T214650868Z-e83e27a8";
+        let newer = "20261127T214650936Z-00000000";
+        let is_after = |(at, run_id): (i64, Option<&str>), (other_at, other_id): (i64, Option<&str>)| {
+            let start = |millis, run_id| RunStart { at: Timestamp::from_millisecond(millis).unwrap(), run_id };
+            start(at, run_id).is_after(&start(other_at, other_id))
+        };
+        for (by, is_newer) in [(-2001, false), (-2000, true), (-999, true), (0, true), (999, true), (2001, true)] {
+            assert_eq!(is_after((10_000 + by, Some(newer)), (10_000, Some(older))), is_newer, "{by} ms");
+            assert_eq!(is_after((10_000, Some(older)), (10_000 + by, Some(newer))), !is_newer, "{by} ms");
+            // Without ids, only the recorded starts can be compared.
+            assert_eq!(is_after((10_000 + by, None), (10_000, Some(older))), by > 0, "{by} ms");
+        }
+        for by in [-2000, -1, 0, 1, 2000] {
+            assert!(!is_after((10_000 + by, Some(older)), (10_000, Some(older))), "a run is not newer than itself");
+        }
+    }
 
     #[test]
     fn a_run_id_contains_its_start_time() {

@@ -72,7 +72,7 @@ fn can_load(manifest: &Manifest, query: &EventQuery, last: Option<&LastEventLoad
     if manifest.loaded.is_some() || last.run_id == manifest.run_id {
         return true;
     }
-    !last.has_newer(&(query.from..=query.to), manifest.recorded_start()) && manifest.if_exists != IfExists::Fail
+    !last.has_newer(&(query.from..=query.to), &manifest.start()) && manifest.if_exists != IfExists::Fail
 }
 
 /// Calls `look`, retrying for as long as the checks before the first request may take while another process has the

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use jiff::ToSpan as _;
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan as _};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{moment_of, wall_clock};
+use crate::clock::{RunStart, moment_of, wall_clock};
 use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::load;
@@ -154,7 +154,7 @@ pub(super) fn is_superseded(manifest: &Manifest, if_exists: IfExists, database: 
         Err(error) => return Err(error),
     };
     let without_since = |query: &ProfileQuery| ProfileQuery { since: None, ..query.clone() };
-    Ok(last.started_at > manifest.recorded_start()
+    Ok(last.start().is_after(&manifest.start())
         && (matches!(if_exists, IfExists::Fail | IfExists::Replace)
             || without_since(&last.query) == without_since(&manifest.query)))
 }
@@ -162,11 +162,11 @@ pub(super) fn is_superseded(manifest: &Manifest, if_exists: IfExists, database: 
 /// Returns whether every day of the run is in the table, fetched after the run began or by the run itself.
 fn is_superseded_by_days(manifest: &Manifest, run: &EventRun, database: &Path) -> Result<bool> {
     let Some(last) = load::last_event_load(database, &TableName::parse(&manifest.table)?)? else { return Ok(false) };
-    let began = manifest.recorded_start();
-    let days: BTreeMap<Date, Timestamp> = last.days.iter().map(|day| (day.day, day.fetched_at)).collect();
+    let began = manifest.start();
+    let days: BTreeMap<Date, RunStart<'_>> = last.days.iter().map(|day| (day.day, day.start())).collect();
     let mut of_run = run.query.from.series(1.day()).take_while(|day| *day <= run.query.to);
-    Ok(last.has_newer(&(run.query.from..=run.query.to), began)
-        && of_run.all(|day| days.get(&day).is_some_and(|fetched_at| *fetched_at >= began)))
+    Ok(last.has_newer(&(run.query.from..=run.query.to), &began)
+        && of_run.all(|day| days.get(&day).is_some_and(|fetched| !began.is_after(fetched))))
 }
 
 /// Returns whether the table has days that were fetched after the run began, and that a load with `if_exists` would
@@ -177,7 +177,7 @@ fn replaces_newer_days(manifest: &Manifest, run: &EventRun, if_exists: IfExists,
         return Ok(false);
     };
     let last = load::last_event_load(database, &TableName::parse(&manifest.table)?)?;
-    Ok(last.is_some_and(|last| last.has_newer(&(from..=to), manifest.recorded_start())))
+    Ok(last.is_some_and(|last| last.has_newer(&(from..=to), &manifest.start())))
 }
 
 /// Checks that a run does not replace a table by older rows.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::corrected;
+use crate::clock::{RunStart, corrected};
 use crate::counts::FetchCounts;
 use crate::dataset::{Dataset, EVENTS, PROFILES};
 use crate::profile_query::{FetchMode, IfExists, ProfileQuery};
@@ -160,6 +160,11 @@ impl Manifest {
         let Some(session) = &self.session else { return self.started_at };
         let started_at = corrected(self.started_at, session.clock_ahead);
         session.server_time.map_or(started_at, |time| time.min(started_at))
+    }
+
+    /// Returns when the run began, for comparison with others.
+    pub(crate) fn start(&self) -> RunStart<'_> {
+        RunStart { at: self.recorded_start(), run_id: Some(&self.run_id) }
     }
 
     /// Sets the properties that are dropped or hashed.

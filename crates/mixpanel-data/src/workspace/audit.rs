@@ -163,6 +163,7 @@ fn missing(day: Date) -> RecordedDay {
         received: 0,
         bytes: 0,
         fetched_at: Timestamp::UNIX_EPOCH,
+        run_id: None,
         state: DayState::Settled,
         time_zone: String::new(),
     }
@@ -226,6 +227,7 @@ mod tests {
                 received: 100,
                 bytes: 1,
                 fetched_at: at(50),
+                run_id: None,
                 state: DayState::Settled,
                 time_zone: "UTC".to_owned(),
             };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mixpanel_simulator::SimulatorConfig;
 
+use crate::events;
 use crate::support::{Home, Simulator};
 
 const FIVE_DAYS: Duration = Duration::from_secs(5 * 86_400);
@@ -78,5 +79,48 @@ fn a_resumed_run_is_recorded_by_the_clock_of_the_server() {
     let _whole = home.run(&["fetch", "resume", "users", "-q"]).exits(0);
     for time in ["min(started_at)", "max(started_at)", "min(finished_at)", "max(finished_at)"] {
         assert_eq!(age(&home, &format!("(SELECT {time} FROM _fetches)")), -120, "{time}");
+    }
+}
+
+/// The server's time has whole seconds, so a run may be recorded a second before one that preceded it.
+#[test]
+fn a_newer_load_is_noticed_even_if_it_is_recorded_as_a_little_older() {
+    for behind in [0, 1] {
+        let config = SimulatorConfig {
+            page_size: 100,
+            faults: vec!["pages=1 status=401 times=1".parse().expect("a fault")],
+            ..SimulatorConfig::default()
+        };
+        let first = Simulator::start(config.with_profiles(300));
+        let second = simulator(Duration::from_secs(behind), Duration::ZERO);
+        let home = Home::new().with_server(&first);
+        let _older = home.run(&["fetch", "profiles", "users", "--replace", "-q"]).exits(2);
+        let home = home.with_server(&second);
+        let other = ["fetch", "profiles", "users", "--append", "-q", "--distinct-id", "nobody"];
+        let _newer = home.run(&other).exits(0);
+        let status = home.run(&["fetch", "status", "-f", "json"]).exits(0).json();
+        assert_eq!(status[0]["is_superseded"], true, "{behind} s: {status}");
+        let refused = home.run(&["fetch", "resume", "users", "--replace"]).exits(1);
+        assert!(refused.stderr.contains("has a complete load that began after this run"), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn days_fetched_again_are_noticed_even_if_they_are_recorded_as_a_little_older() {
+    for behind in [0, 1] {
+        let (_first, home, events) = events::start(events::clean());
+        let day = events::days(&events, 2, 2)[0];
+        let fault = format!("days={day}..{day} times=1 status=401");
+        let failing = Simulator::start(events::with_faults(events::clean(), &[&fault]));
+        let config = SimulatorConfig { clock_behind: Duration::from_secs(behind), ..events::clean() };
+        let other = Simulator::start(config);
+        let home = home.with_server(&failing);
+        let _older = events::fetch(&home, &events, (3, 0), &["--chunk-days", "1", "--replace"]).exits(2);
+        let home = home.with_server(&other);
+        let _newer = events::fetch(&home, &events, (3, 0), &["--append"]).exits(0);
+        let status = home.run(&["fetch", "status", "-f", "json"]).exits(0).json();
+        assert_eq!(status[0]["is_superseded"], true, "{behind} s: {status}");
+        let refused = home.run(&["fetch", "resume", "events", "--replace"]).exits(1);
+        assert!(refused.stderr.contains("has a complete load that began after this run"), "{}", refused.stderr);
     }
 }

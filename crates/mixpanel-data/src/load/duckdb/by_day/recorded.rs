@@ -11,6 +11,7 @@ use jiff::{Timestamp, ToSpan as _};
 use super::super::metadata::timestamp;
 use super::slices::{StagedSlice, change_of_slices, covered_days, requested_days};
 use super::source::is_between;
+use crate::clock::RunStart;
 use crate::error::{ErrorKind, Result};
 use crate::event_query::EventQuery;
 use crate::load::package::DayChange;
@@ -65,8 +66,17 @@ pub(crate) struct RecordedDay {
     pub(crate) bytes: u64,
     /// When that fetch began.
     pub(crate) fetched_at: Timestamp,
+    /// The run of that fetch.
+    pub(crate) run_id: Option<String>,
     pub(crate) state: DayState,
     pub(crate) time_zone: String,
+}
+
+impl RecordedDay {
+    /// Returns when that fetch began, for comparison with others.
+    pub(crate) fn start(&self) -> RunStart<'_> {
+        RunStart { at: self.fetched_at, run_id: self.run_id.as_deref() }
+    }
 }
 
 /// The last load of events into a table, and the days that were fetched into it.
@@ -93,9 +103,9 @@ impl LastEventLoad {
         days.filter(|day| !known.contains(day)).collect()
     }
 
-    /// Returns whether one of these days was fetched after a run that began at this time.
-    pub(crate) fn has_newer(&self, days: &RangeInclusive<Date>, began: Timestamp) -> bool {
-        self.days.iter().any(|day| days.contains(&day.day) && day.fetched_at > began)
+    /// Returns whether one of these days was fetched by a run that began after this one.
+    pub(crate) fn has_newer(&self, days: &RangeInclusive<Date>, run: &RunStart<'_>) -> bool {
+        self.days.iter().any(|day| days.contains(&day.day) && day.start().is_after(run))
     }
 }
 
@@ -172,13 +182,14 @@ fn read_days(connection: &Connection, table: &TableName) -> Result<Vec<RecordedD
     let fail = |error| statement("read the table `_days`", &error);
     let sql = format!(
         "SELECT day::VARCHAR, rows::UBIGINT, coalesce(received, 0)::UBIGINT, coalesce(bytes, 0)::UBIGINT,
-             system.main.epoch_us(fetched_at), state = 'settled', time_zone
+             system.main.epoch_us(fetched_at), state = 'settled', time_zone, run_id
          FROM main._days WHERE {OF_TABLE} ORDER BY day"
     );
     let mut query = connection.prepare(&sql).map_err(fail)?;
     let rows = query.query_map([table.as_str()], |row| {
         let (day, micros): (String, i64) = (row.get(0)?, row.get(4)?);
         let (rows, received, bytes, time_zone) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(6)?);
+        let run_id = row.get(7)?;
         let state = if row.get::<_, bool>(5)? { DayState::Settled } else { DayState::Open };
         let (day, fetched_at) = (day.parse::<Date>().ok(), Timestamp::from_microsecond(micros).ok());
         Ok(day.zip(fetched_at).map(|(day, fetched_at)| RecordedDay {
@@ -188,6 +199,7 @@ fn read_days(connection: &Connection, table: &TableName) -> Result<Vec<RecordedD
             received,
             bytes,
             fetched_at,
+            run_id,
             state,
             time_zone,
         }))
