@@ -1,6 +1,7 @@
 //! Compares the days of a table of events with Mixpanel's own counts, and fetches those that differ again.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -103,12 +104,23 @@ impl Workspace {
             let result = self.fetch_events(repair).await?;
             if !result.has_failures() {
                 let (path, table, counts) = (database.clone(), name.clone(), range.to_vec());
-                blocking(move || store::record_day_counts(&path, &table, &counts, counted_at)).await?;
+                blocking(move || {
+                    let counted_at = fetched_at(&path, &table, &counts)?.map_or(counted_at, |at| at.min(counted_at));
+                    store::record_day_counts(&path, &table, &counts, counted_at)
+                })
+                .await?;
             }
             results.push(result);
         }
         Ok(results)
     }
+}
+
+/// Returns the earliest recorded start of the fetches of these days. By the server's clock, it may be earlier than a count
+/// before it by the local one.
+fn fetched_at(database: &Path, table: &TableName, days: &[(Date, u64)]) -> Result<Option<Timestamp>> {
+    let recorded = load::last_event_load(database, table)?.map_or_else(Vec::new, |last| last.days);
+    Ok(recorded.iter().filter(|day| days.iter().any(|(of, _)| *of == day.day)).map(|day| day.fetched_at).min())
 }
 
 fn no_load(table: &TableName) -> Error {

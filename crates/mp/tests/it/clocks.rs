@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use mixpanel_simulator::SimulatorConfig;
+use mixpanel_simulator::{OddEvent, SimulatorConfig};
+use serde_json::json;
 
 use crate::events;
 use crate::support::{Home, Simulator};
@@ -122,5 +123,24 @@ fn days_fetched_again_are_noticed_even_if_they_are_recorded_as_a_little_older() 
         assert_eq!(status[0]["is_superseded"], true, "{behind} s: {status}");
         let refused = home.run(&["fetch", "resume", "events", "--replace"]).exits(1);
         assert!(refused.stderr.contains("has a complete load that began after this run"), "{}", refused.stderr);
+    }
+}
+
+/// The counts are from before the fetch of the days, whatever the clocks say.
+#[test]
+fn repaired_days_are_compared_with_the_counts_at_their_repair() {
+    for (behind, ahead) in [(0, 0), (10, 0), (0, 10), (432_000, 0)] {
+        let mut config = events::clean();
+        config.events.odd = vec![OddEvent::InsertIdMissing];
+        config.clock_behind = Duration::from_secs(behind);
+        config.clock_ahead = Duration::from_secs(ahead);
+        let (_simulator, home, events) = events::start(config);
+        events::fetch(&home, &events, (9, 0), &["--refresh-days", "0"]).exits(0);
+        let verify = ["verify", "events", "--against", "mixpanel"];
+        // Mixpanel never counts the odd event of each day.
+        assert_ne!(home.run(&verify).exits(1).json()["differing_days"], json!([]));
+        home.run(&[&verify[..], &["--repair"]].concat()).exits(0);
+        let repaired = home.run(&verify);
+        assert_eq!(repaired.code, Some(0), "{behind} s behind, {ahead} s ahead: {}", repaired.stdout);
     }
 }
