@@ -1,5 +1,7 @@
 //! Records how a run ended.
 
+use std::path::PathBuf;
+
 use crate::api::FailureKind;
 use crate::clock::wall_clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -8,6 +10,23 @@ use crate::stage::{Manifest, Progress, Stage};
 use super::core::{Ending, Outcome};
 use super::driver::Finished;
 use super::events::with_first_day;
+
+/// A run whose stage may be removed, by this process or by another.
+pub(super) struct RunOnDisk {
+    directory: PathBuf,
+    run_id: String,
+}
+
+impl RunOnDisk {
+    pub(super) fn of(stage: &Stage) -> Self {
+        Self { directory: stage.directory().to_owned(), run_id: stage.manifest().run_id.clone() }
+    }
+
+    /// Returns the error with the id of the run, so that the caller can resume it, unless its stage is gone.
+    pub(super) fn name_in(&self, error: Error) -> Error {
+        if self.directory.is_dir() { error.with_run_id(self.run_id.clone()) } else { error }
+    }
+}
 
 /// Records in the manifest how far the run got, and returns an error if the run ended in a way that rules out a load. A
 /// stage without pages is useless and is removed.
@@ -31,7 +50,7 @@ pub(super) fn settle(finished: Finished<Stage>) -> Result<(Stage, Outcome)> {
         if let Err(error) = stage.update(|manifest| note(manifest, &outcome, Progress::Fetching { reason })) {
             tracing::warn!("{error}");
         }
-        let error = error.with_run_id(stage.manifest().run_id.clone());
+        let error = RunOnDisk::of(&stage).name_in(error);
         // The pages on disk may belong to an earlier session, whose pages are not in `outcome.staged`.
         return Err(if outcome.has_unused_pages {
             error
@@ -44,8 +63,8 @@ pub(super) fn settle(finished: Finished<Stage>) -> Result<(Stage, Outcome)> {
         None => Progress::Complete { pages: u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX) },
         Some(reason) => Progress::Fetching { reason },
     };
-    let run_id = stage.manifest().run_id.clone();
-    stage.update(|manifest| note(manifest, &outcome, progress)).map_err(|error| error.with_run_id(run_id))?;
+    let on_disk = RunOnDisk::of(&stage);
+    stage.update(|manifest| note(manifest, &outcome, progress)).map_err(|error| on_disk.name_in(error))?;
     Ok((stage, outcome))
 }
 

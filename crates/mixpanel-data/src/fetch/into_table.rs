@@ -21,7 +21,7 @@ use crate::store::TableName;
 
 use super::core::Outcome;
 use super::driver::Finished;
-use super::ending::settle;
+use super::ending::{RunOnDisk, settle};
 use super::events::ValidEvents;
 use super::identity::{check_base, check_same_run};
 use super::loading::{Job, check_table_owner, look_for_commit};
@@ -95,9 +95,9 @@ pub(super) async fn resume_into_table(
     repair(&mut resume.control, database).await?;
     let (path, name, run_id) = (database.to_owned(), resume.table.clone(), resume.run_id.clone());
     let stage = blocking(move || open_run(&path, &name, run_id.as_deref())).await?;
-    let run_id = stage.manifest().run_id.clone();
+    let run = RunOnDisk::of(&stage);
     check_dataset(stage.manifest(), dataset)?;
-    resume_stage(client, database, stage, resume, watch).await.map_err(|error| error.with_run_id(run_id))
+    resume_stage(client, database, stage, resume, watch).await.map_err(|error| run.name_in(error))
 }
 
 async fn resume_stage(
@@ -242,8 +242,8 @@ impl TableRun<'_> {
     /// Fetches the missing parts and loads the run.
     async fn finish(self, mut control: Control) -> Result<TableReport> {
         let TableRun { client, database, stage, table, seen, selection, missing, watch } = self;
-        let run_id = stage.manifest().run_id.clone();
-        let keep_run = |error: Error| error.with_run_id(run_id.clone());
+        let on_disk = RunOnDisk::of(&stage);
+        let keep_run = |error: Error| on_disk.name_in(error);
         let mut callbacks = std::mem::take(&mut control.callbacks);
         selection.announce(client, &mut callbacks);
         let (stage, earlier) = blocking(move || {
@@ -272,7 +272,7 @@ impl TableRun<'_> {
         } else {
             // A page of a complete run is damaged, and the key to fetch it again is missing.
             if selection.recorded_rules() != stage.manifest().property_rules {
-                let whose = format!("run `{run_id}`");
+                let whose = format!("run `{}`", stage.manifest().run_id);
                 stage.manifest().property_rules.with_key(None, &whose).map_err(keep_run)?;
             }
             let run = selection.into_run(client, &control, earlier, &stage);

@@ -26,6 +26,7 @@ mod identity;
 mod ids;
 mod info;
 mod jq;
+mod left_files;
 mod limits;
 mod meanwhile;
 mod models;
