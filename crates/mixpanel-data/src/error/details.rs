@@ -49,6 +49,10 @@ pub enum Fault {
     PropertyRules,
     /// The database file, which is damaged by an interrupted write and must be writable to be repaired.
     InterruptedWrite,
+    /// The write-ahead log of a database that is gone, which DuckDB would apply to a new one; [`Error::path`] is the log.
+    StrayLog,
+    /// A file whose name this library needs for its own file; [`Error::path`] names it.
+    NameTaken,
     /// Another library in this process, such as the `duckdb` module of Python, which has the database open: close its
     /// connection. [`Error::holding_pid`] is this process.
     AnotherEngine,

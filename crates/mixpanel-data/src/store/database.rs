@@ -11,7 +11,7 @@ use super::access::{Access, CHECKPOINT_ALWAYS, fences, settings};
 use super::engine::Engine;
 use super::failure::{is_log_failure, opening, statement};
 use super::lease::{self, Lease};
-use super::location::{Location, check_magic, create, locate, not_found};
+use super::location::{LOG, Location, check_magic, create, locate, log_path, not_found};
 use super::sql_text::literal;
 use super::undo::{self, Guard};
 use crate::clock::Stopwatch;
@@ -218,7 +218,7 @@ impl Database {
     }
 
     fn log_path(&self) -> PathBuf {
-        log_of(&self.path)
+        log_path(&self.path, LOG)
     }
 }
 
@@ -235,13 +235,6 @@ pub(crate) fn repair(path: &Path) -> Result<Option<Warning>> {
         return Ok(None);
     }
     lease::unless_open(&path, || undo::settle(&path))
-}
-
-/// Returns the path of DuckDB's write-ahead log for a file opened at `path`.
-fn log_of(path: &Path) -> PathBuf {
-    let mut log = path.as_os_str().to_owned();
-    log.push(".wal");
-    PathBuf::from(log)
 }
 
 /// Opens the file, with a guard if it is opened for writing.
@@ -287,7 +280,7 @@ fn connect_to_read(engine: Option<Engine>, path: &Path) -> Result<Connection> {
 }
 
 fn has_log(path: &Path) -> bool {
-    fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0)
+    fs::metadata(log_path(path, LOG)).is_ok_and(|log| log.len() > 0)
 }
 
 /// Returns whether opening failed because of the write-ahead log. DuckDB reports this as a failure of the database, so

@@ -11,12 +11,18 @@ use super::engine::Engine;
 use super::failure::{not_duckdb_message, unusable};
 use super::table_name::name_excerpt;
 use crate::durable;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Fault, Result};
 
 /// The offset of DuckDB's magic bytes: after an eight-byte checksum.
 const MAGIC_AT: usize = 8;
 const MAGIC: &[u8] = b"DUCK";
 const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// The suffix of DuckDB's write-ahead log.
+pub(super) const LOG: &str = ".wal";
+
+/// The suffixes of all logs that DuckDB keeps next to a database.
+const LOGS: [&str; 3] = [LOG, ".wal.checkpoint", ".wal.recovery"];
 
 /// An absolute path that can be a database file.
 #[derive(Debug, PartialEq, Eq)]
@@ -117,6 +123,29 @@ pub(crate) fn check_magic(path: &Path) -> Result<()> {
     Err(unusable(path, not_duckdb_message(path)))
 }
 
+/// Returns the path of a log of DuckDB for a file opened at `path`. DuckDB inserts the suffix before a question mark.
+pub(super) fn log_path(path: &Path, suffix: &str) -> PathBuf {
+    let text = path.to_string_lossy();
+    let (name, parameters) = text.split_at(text.find('?').unwrap_or(text.len()));
+    PathBuf::from(format!("{name}{suffix}{parameters}"))
+}
+
+/// Checks that a new database would not get the rows of one that is gone: DuckDB applies the log next to a file without
+/// checking whose log it is, as long as the file has no checkpoint yet.
+///
+/// # Errors
+/// `DatabaseUnusable`.
+pub(crate) fn check_no_log(path: &Path) -> Result<()> {
+    let logs = LOGS.map(|suffix| log_path(path, suffix));
+    let Some(log) = logs.iter().find(|log| fs::metadata(log).is_ok_and(|log| log.len() > 0)) else { return Ok(()) };
+    let message = format!(
+        "`{}` does not exist, but its write-ahead log `{}` does, and DuckDB would apply it to a new database",
+        path.display(),
+        log.display()
+    );
+    Err(unusable(path, message).with_fault(Fault::StrayLog).with_path(log))
+}
+
 /// Returns the error for reading a database that does not exist.
 pub(crate) fn not_found(path: &Path) -> Error {
     Error::new(ErrorKind::DatabaseNotFound, format!("there is no database `{}`", path.display()))
@@ -140,8 +169,12 @@ pub(crate) fn ensure_directory(path: &Path) -> Result<&Path> {
 
 /// Creates an empty database that only its owner can read, by renaming one. If another process creates the database
 /// first, that one is kept.
+///
+/// # Errors
+/// `Storage`, `DiskFull`; those of [`check_no_log`].
 pub(super) fn create(path: &Path, engine: &mut Engine) -> Result<()> {
     let directory = ensure_directory(path)?;
+    check_no_log(path)?;
     let fail = |error| Error::io("create the database", path, error);
     // One that was written in advance may be on another file system.
     let written = engine.take_empty_database();

@@ -52,4 +52,5 @@ pub(crate) use lease::TURN;
 pub(crate) use query::{QueryLimits, batches, check, each, exact, result_count, rows, scalar};
 pub use query_stop::QueryStop;
 pub(crate) use table_name::TableName;
+pub(crate) use undo::check_name as check_undo_name;
 pub(crate) use version::duckdb_version;

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use duckdb::Connection;
 
+pub(crate) use self::file::check_name;
 use self::file::{Content, Undo, path_of};
 use self::layout::{HEADER_BYTES, HEADERS_BYTES, is_intact, read_at};
 use super::failure::{locked, statement};

@@ -1,9 +1,114 @@
-//! Files next to a database.
+//! Files next to a database that it has lost, or that are not its own.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+
+use duckdb::Connection;
 
 use crate::process::{end, send, start};
 use crate::support::{Home, Simulator};
+
+/// Writes a database whose rows are only in its write-ahead log, as a killed process leaves it, and removes the database.
+/// Returns the path of the log and its contents.
+fn leave_log(database: &Path) -> (PathBuf, Vec<u8>) {
+    let text = database.to_str().expect("UTF-8");
+    let (name, rest) = text.split_at(text.find('?').unwrap_or(text.len()));
+    let log = PathBuf::from(format!("{name}.wal{rest}"));
+    let connection = Connection::open(database).expect("a database");
+    let rows =
+        "SELECT 'old-' || range AS distinct_id, '{}'::JSON AS properties, NULL::TIMESTAMP AS last_seen FROM range(700)";
+    connection
+        .execute_batch(&format!(
+            "PRAGMA disable_checkpoint_on_shutdown; SET checkpoint_threshold = '1TB'; CREATE TABLE users AS {rows}"
+        ))
+        .expect("SQL");
+    drop(connection);
+    fs::remove_file(database).expect("removed");
+    let contents = fs::read(&log).expect("a log");
+    assert!(!contents.is_empty());
+    (log, contents)
+}
+
+#[test]
+fn the_log_of_a_deleted_database_is_not_applied_to_a_new_one() {
+    let simulator = Simulator::with_faults(300, &[]);
+    let fetches: [&[&str]; 6] = [
+        &["profiles", "users"],
+        &["profiles", "users", "--append"],
+        &["profiles", "users", "--upsert"],
+        &["profiles", "users", "--replace", "--parallel"],
+        &["profiles", "users", "--plan"],
+        &["events", "users", "--from", "3d", "--to", "today"],
+    ];
+    for (name, suffix) in [("my.db", ""), ("my?x=1.db", ""), ("my.db", ".checkpoint"), ("my.db", ".recovery")] {
+        let home = Home::new().with_server(&simulator);
+        let database = home.path().join(name);
+        let (mut log, contents) = leave_log(&database);
+        if !suffix.is_empty() {
+            let other = PathBuf::from(format!("{}{suffix}", log.display()));
+            fs::rename(&log, &other).expect("renamed");
+            log = other;
+        }
+        let requests = simulator.stats().requests;
+        for fetch in fetches {
+            let run = home.run(&[&["fetch"], fetch, &["--db", name]].concat()).exits(1).prints_nothing();
+            assert!(run.stderr.contains("does not exist, but its write-ahead log"), "{fetch:?}: {}", run.stderr);
+            assert!(run.stderr.contains("if the database was moved, move the log along"), "{fetch:?}: {}", run.stderr);
+        }
+        assert_eq!(simulator.stats().requests, requests, "{name}: nothing is requested");
+        assert_eq!(fs::read(&log).expect("the log"), contents, "{name}");
+        assert!(!database.exists(), "{name}");
+        // An empty log has no rows.
+        fs::write(&log, "").expect("an empty log");
+        home.run(&["fetch", "profiles", "users", "-q", "--db", name]).exits(0);
+        home.run(&["verify", "users", "--db", name]).exits(0);
+    }
+}
+
+#[test]
+fn a_log_that_appears_during_the_fetch_is_not_applied_either() {
+    let simulator = Simulator::with_faults(300, &["pages=1 delay=1s"]);
+    let home = Home::new().with_server(&simulator);
+    let (log, contents) = leave_log(&home.path().join("my.db"));
+    let aside = home.path().join("aside");
+    fs::rename(&log, &aside).expect("renamed");
+    let (child, words) = start(&home, &["fetch", "profiles", "users", "--db", "my.db"], "page 0");
+    fs::rename(&aside, &log).expect("renamed");
+    let run = end(child, words).exits(1);
+    assert!(run.stderr.contains("does not exist, but its write-ahead log"), "{}", run.stderr);
+    assert_eq!(fs::read(&log).expect("the log"), contents);
+    fs::rename(&log, &aside).expect("renamed");
+    let requests = simulator.stats().requests;
+    home.shell(&run.resume_command()).exits(0);
+    assert_eq!(simulator.stats().requests, requests, "nothing is requested again");
+    let rows =
+        home.run(&["query", "sql", "-f", "plain", "--db", "my.db", "SELECT count(*) FROM users"]).exits(0).stdout;
+    assert_eq!(rows.trim(), "300");
+}
+
+#[test]
+fn a_file_with_the_name_of_the_undo_file_is_noticed_before_the_first_request() {
+    let simulator = Simulator::with_faults(300, &[]);
+    for exists in [false, true] {
+        let home = Home::new().with_server(&simulator);
+        if exists {
+            home.run(&["fetch", "profiles", "users", "-q", "--db", "my.db"]).exits(0);
+        }
+        let requests = simulator.stats().requests;
+        let other = home.path().join("my.db.undo");
+        fs::write(&other, "hello").expect("a file");
+        std::os::unix::fs::symlink(home.path().join("my.db"), home.path().join("link.db")).expect("a link");
+        for name in if exists { &["my.db", "link.db"][..] } else { &["my.db"] } {
+            let run = home.run(&["fetch", "profiles", "users", "--replace", "--db", name]).exits(1).prints_nothing();
+            assert!(run.stderr.contains("is not an undo file that mp can use"), "{name}: {}", run.stderr);
+            assert!(run.stderr.contains("rename that file"), "{name}: {}", run.stderr);
+        }
+        assert_eq!(simulator.stats().requests, requests, "nothing is requested");
+        assert_eq!(fs::read(&other).expect("a file"), b"hello");
+        fs::rename(&other, home.path().join("other")).expect("renamed");
+        home.run(&["fetch", "profiles", "users", "--replace", "-q", "--db", "my.db"]).exits(0);
+    }
+}
 
 #[test]
 fn a_run_without_its_stage_is_not_called_resumable() {

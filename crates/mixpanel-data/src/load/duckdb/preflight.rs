@@ -25,9 +25,10 @@ use crate::load::package::LoadKind;
 use crate::load::run_record::RunRecord;
 use crate::profile_query::IfExists;
 use crate::store::access::Access;
+use crate::store::check_undo_name;
 use crate::store::database::Database;
 use crate::store::failure::statement;
-use crate::store::location::{Location, ensure_directory, locate};
+use crate::store::location::{Location, check_no_log, ensure_directory, locate};
 use crate::store::macros;
 use crate::store::own_objects::{self, Owner};
 use crate::store::schema::{Target, rename};
@@ -68,6 +69,8 @@ pub(crate) fn preflight(
     let location = locate(database)?;
     let (Location::Present(path) | Location::Absent(path)) = &location;
     let directory = ensure_directory(path)?;
+    // The undo file is next to the target of a link.
+    check_undo_name(&std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()))?;
     let lacking = durable::check_file_system(directory)?;
     let mut warnings = Vec::new();
     if !lacking.is_empty() {
@@ -76,7 +79,8 @@ pub(crate) fn preflight(
     }
     let (seen, is_keyword) = match location {
         Location::Present(path) => check(&path, dataset, table, if_exists, kind, wait, &mut warnings)?,
-        Location::Absent(_) => {
+        Location::Absent(path) => {
+            check_no_log(&path)?;
             let fail = |error| statement("look up DuckDB's internal names", &error);
             let connection = Connection::open_in_memory().map_err(fail)?;
             target::check_name(&connection, table)?;
@@ -100,7 +104,7 @@ pub(crate) fn look(
 ) -> Result<Seen> {
     match locate(database)? {
         Location::Present(path) => Ok(check(&path, dataset, table, if_exists, kind, wait, &mut Vec::new())?.0),
-        Location::Absent(_) => Ok(Seen::nothing()),
+        Location::Absent(path) => check_no_log(&path).map(|()| Seen::nothing()),
     }
 }
 

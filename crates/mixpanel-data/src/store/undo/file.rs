@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::layout::{BLOCK_SIZES, HEADERS_BYTES, block_size, position, read_at};
 use crate::durable;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::kill_point::kill_point;
 
 /// The first bytes of an undo file; the digit is the version of the format.
@@ -25,16 +25,25 @@ pub(super) fn path_of(database: &Path) -> PathBuf {
     PathBuf::from(path)
 }
 
+/// Checks that the name of the undo file is free. The database may not exist yet.
+///
+/// # Errors
+/// `Storage` if a file of that name is not an undo file, or cannot be read.
+pub(crate) fn check_name(database: &Path) -> Result<()> {
+    let path = path_of(database);
+    let Content::Foreign = read(&path, database)? else { return Ok(()) };
+    let message = format!("`{}` is not an undo file that mp can use, and mp needs this name", path.display());
+    let error = Error::new(ErrorKind::Storage, message).with_fault(Fault::NameTaken);
+    Err(error.with_detail("suggestion", "rename it").with_path(&path))
+}
+
 /// Writes the undo file, and makes it durable before it gets its name. `blocks` are the numbers of the blocks to save.
 ///
 /// # Errors
 /// `DiskFull`, or `Storage`, also if a file of that name is not an undo file.
 pub(super) fn write(database: &Path, file: &File, blocks: &[u64]) -> Result<()> {
+    check_name(database)?;
     let path = path_of(database);
-    if let Content::Foreign = read(&path, database)? {
-        let message = format!("`{}` is not an undo file that mp can use, and mp needs this name", path.display());
-        return Err(Error::new(ErrorKind::Storage, message).with_detail("suggestion", "rename it").with_path(&path));
-    }
     let directory = database.parent().unwrap_or(Path::new("."));
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -192,8 +201,13 @@ fn read_undo(file: &File) -> io::Result<Option<(Vec<u8>, u64, u64)>> {
 #[cfg(unix)]
 fn is_trusted(found: &fs::Metadata, database: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt as _;
-    let owner = fs::metadata(database)?.uid();
-    Ok([0, owner, rustix::process::geteuid().as_raw()].contains(&found.uid()))
+    let user = rustix::process::geteuid().as_raw();
+    let owner = match fs::metadata(database) {
+        Ok(database) => database.uid(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => user,
+        Err(error) => return Err(error),
+    };
+    Ok([0, owner, user].contains(&found.uid()))
 }
 
 #[cfg(not(unix))]
