@@ -134,6 +134,7 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
             "use `--append` to add new profiles, `--replace` to replace the table, or another table name"
         }
         ErrorKind::TableNotFound => return Some(tables_hint(error)),
+        ErrorKind::OutOfMemory if errno_of(error) == Some(Errno::NOMEM) => return file_hint(Errno::NOMEM),
         ErrorKind::OutOfMemory if error.memory_needed().is_none() => {
             "use a larger memory budget, such as `--memory 1GB`"
         }

@@ -102,6 +102,8 @@ fn os_error(text: &str) -> Option<Errno> {
         ("Read-only file system", Errno::ROFS),
         ("Input/output error", Errno::IO),
         ("Cannot allocate memory", Errno::NOMEM),
+        // From the C++ library, not the C library.
+        ("bad allocation", Errno::NOMEM),
         ("Permission denied", Errno::ACCESS),
         ("Operation not permitted", Errno::PERM),
         ("No such file or directory", Errno::NOENT),
@@ -359,6 +361,18 @@ mod tests {
             opening(Path::new("/x/g.db"), &error("IO Error: Could not set lock on file \"/x/g.db\": Resource busy"));
         assert_eq!(unknown.kind(), ErrorKind::DatabaseLocked);
         assert_eq!(unknown.detail("holding_pid"), Some(&Value::Null));
+    }
+
+    #[test]
+    fn memory_that_the_system_refuses_is_told_apart_from_the_budget() {
+        for (text, number) in [
+            ("Out of Memory Error: Failed to allocate block of 262144 bytes (bad allocation)", Some(Errno::NOMEM)),
+            ("Out of Memory Error: failed to allocate data of size 32.0 MiB (380.0 MiB/381.4 MiB used)", None),
+        ] {
+            let found = statement("load", &error(text));
+            assert_eq!(found.kind(), ErrorKind::OutOfMemory, "{text}");
+            assert_eq!(found.os_error(), number.map(Errno::raw_os_error), "{text}");
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod way_in_tests;
 use std::path::Path;
 
 use duckdb::Connection;
+use rustix::io::Errno;
 
 use super::announced;
 use super::by_day::{self, EarlierDays, Gone, StagedSlice};
@@ -110,6 +111,8 @@ pub(crate) fn load(
         };
         match tuning.effort.next() {
             Some(next) => effort = next,
+            // The memory that the load may use is more than the process can get.
+            None if error.os_error() == Some(Errno::NOMEM.raw_os_error()) => return Err(error),
             None => return Err(out_of_memory(request, error)),
         }
         tracing::warn!("{error}; retrying the load in smaller steps");
