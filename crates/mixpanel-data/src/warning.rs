@@ -256,7 +256,7 @@ impl fmt::Display for Warning {
             ),
             Self::NameTaken { name, table: Some(table) } => write!(
                 f,
-                "`{name}` was not created by mp and is left unchanged, so `{table}` has no view with typed columns"
+                "`{name}` is not a view that mp created and is left unchanged, so `{table}` has no view with typed columns"
             ),
             Self::NotKept { what } => f.write_str(what),
             Self::PropertiesNeverSeen { names } => {

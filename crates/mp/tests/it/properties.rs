@@ -146,7 +146,7 @@ fn objects_of_the_user_stay_with_a_warning() {
     execute(&home, "create or replace macro prop(a) as a; create view users_typed as select 1 as mine");
     for mode in [&[][..], &["--append"], &["--replace"]] {
         let run = home.run(&[&["fetch", "profiles", "users", "--no-progress"], mode].concat()).exits(0);
-        let run = run.says(&["own macro `prop`", "`users_typed` was not created by mp"]);
+        let run = run.says(&["own macro `prop`", "`users_typed` is not a view that mp created"]);
         assert_eq!(run.stderr.matches("warning:").count(), 2, "{}", run.stderr);
         assert_eq!(query(&home, "select mine, prop(2) as p from users_typed"), json!([{"mine": 1, "p": 2}]));
     }

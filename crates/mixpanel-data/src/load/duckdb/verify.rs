@@ -152,7 +152,7 @@ fn problems(found: &TableContents, label: &Label, dataset: &Dataset) -> Vec<Stri
             problems.push("the digest was recorded by another version, so the contents cannot be compared".to_owned());
         }
         Some(expected) if *expected != found.digest => {
-            problems.push("the contents have changed since the last load: the digests differ".to_owned());
+            problems.push("the contents were changed by something other than a load: the digests differ".to_owned());
         }
         Some(_) => {}
     }
