@@ -83,13 +83,13 @@ pub(super) static PARTS: [Part; 9] = [
 ];
 
 /// The number of seeds of fetches of profiles with a simulated load, in the long and the quick form.
-const SEEDS: (u64, u64) = (10_000, 300);
+const SEEDS: (u64, u64) = (5_000, 300);
 
 /// The number of seeds with a load by DuckDB, in the long and the quick form.
-const DUCKDB_SEEDS: (u64, u64) = (1_000, 20);
+const DUCKDB_SEEDS: (u64, u64) = (300, 20);
 
 /// The number of seeds of fetches of events, in the long and the quick form.
-const SLICES_SEEDS: (u64, u64) = (10_000, 150);
+const SLICES_SEEDS: (u64, u64) = (5_000, 150);
 
 /// How many seeds each test of the simulation runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(names("--mutants"), ["mutants"]);
         assert_eq!(names("--quick disks kills"), ["disks", "kills"]);
         let seeds = |line| read(line).unwrap().seeds();
-        assert_eq!(seeds("simulation"), Seeds { model: 10_000, duckdb: 1_000, slices: 10_000 });
+        assert_eq!(seeds("simulation"), Seeds { model: 5_000, duckdb: 300, slices: 5_000 });
         assert_eq!(seeds("simulation --quick"), Seeds { model: 300, duckdb: 20, slices: 150 });
         assert_eq!(seeds("simulation --seeds 50"), Seeds { model: 50, duckdb: 50, slices: 50 });
     }

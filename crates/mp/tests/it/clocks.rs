@@ -129,11 +129,10 @@ fn days_fetched_again_are_noticed_even_if_they_are_recorded_as_a_little_older() 
 /// The counts are from before the fetch of the days, whatever the clocks say.
 #[test]
 fn repaired_days_are_compared_with_the_counts_at_their_repair() {
-    for (behind, ahead) in [(0, 0), (10, 0), (0, 10), (432_000, 0)] {
+    for behind in [10, 432_000] {
         let mut config = events::clean();
         config.events.odd = vec![OddEvent::InsertIdMissing];
         config.clock_behind = Duration::from_secs(behind);
-        config.clock_ahead = Duration::from_secs(ahead);
         let (_simulator, home, events) = events::start(config);
         events::fetch(&home, &events, (9, 0), &["--refresh-days", "0"]).exits(0);
         let verify = ["verify", "events", "--against", "mixpanel"];
@@ -141,6 +140,6 @@ fn repaired_days_are_compared_with_the_counts_at_their_repair() {
         assert_ne!(home.run(&verify).exits(1).json()["differing_days"], json!([]));
         home.run(&[&verify[..], &["--repair"]].concat()).exits(0);
         let repaired = home.run(&verify);
-        assert_eq!(repaired.code, Some(0), "{behind} s behind, {ahead} s ahead: {}", repaired.stdout);
+        assert_eq!(repaired.code, Some(0), "{behind} s behind: {}", repaired.stdout);
     }
 }
