@@ -222,7 +222,7 @@ pub const SINCE_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
 /// How far a recorded start may be off in relation to another one. The server's `Date` has whole seconds, so whether a
-/// response arrives before or after the turn of a second changes the result by one; the other allows for its way.
+/// response arrives before or after the turn of a second changes the result by one; the other is for its time in transit.
 pub(crate) const CLOCK_PRECISION: Duration = Duration::from_secs(2);
 
 /// Longest pause after a 429 for too many concurrent queries. Running queries finish quickly, and the 10 s in the

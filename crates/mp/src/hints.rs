@@ -249,7 +249,7 @@ fn fault_hint(fault: Fault, error: &Error) -> Option<String> {
         Fault::InterruptedWrite => {
             "copy the database, with its `.undo` file and its `.wal` file, if any, to a writable directory and specify the copy with `--db`, or make the original writable".to_owned()
         }
-        Fault::StrayLog => "if the database was moved, move the log along; if it was deleted, delete its log, too; or specify another file with `--db`".to_owned(),
+        Fault::StrayLog => "if the database was moved, move the log along; if it was deleted, rename the log; or specify another file with `--db`".to_owned(),
         Fault::NameTaken => "rename that file, or specify another database with `--db`".to_owned(),
         Fault::CertificateFile => format!("correct {variable}, or unset it to use the system's certificates"),
         _ => return None,
