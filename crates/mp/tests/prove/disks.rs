@@ -10,10 +10,10 @@ use crate::support::{Home, Simulator};
 use crate::tools::{finish, is_root, skip_unless};
 
 /// Number of sizes per kind of fetch: long, quick.
-const SIZES: (u64, u64) = (30, 3);
+const SIZES: (u64, u64) = (20, 3);
 
 /// The same for events.
-const EVENTS_SIZES: (u64, u64) = (30, 2);
+const EVENTS_SIZES: (u64, u64) = (15, 2);
 
 /// A size that is always sufficient, in KiB.
 pub(crate) const ENOUGH: u64 = 64 << 10;

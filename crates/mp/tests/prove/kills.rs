@@ -65,7 +65,7 @@ impl fmt::Display for Kill {
 /// A fetch of profiles stages 24 pages and writes its manifest at the start, after page 0, after the last page and before
 /// the load.
 static PROFILES: Series = Series {
-    kills: (300, 14),
+    kills: (150, 14),
     kinds: Kind::PROFILES,
     places: [
         ("load-begin", TableAfterKill::Old, &[0]),
@@ -87,7 +87,7 @@ static PROFILES: Series = Series {
 /// A fetch of events stages nine slices, or six if it replaces the days that may have changed. The quick form tries only
 /// the first places.
 static EVENTS: Series = Series {
-    kills: (300, 6),
+    kills: (150, 6),
     kinds: Kind::EVENTS,
     places: [
         ("page-staged", TableAfterKill::Old, &[1, 0, 2, 4, 5]),
