@@ -140,7 +140,7 @@ class Runs(Fetcher):
             max_workers: How many.
             if_exists: What to do if the table exists, instead of what the run was started with.
             accept_partial: Load what is on disk without requesting the rest.
-            replace_newer: Allow the run to replace a table that a newer run has loaded since.
+            replace_newer: Load the run even if its table was loaded after it began, so that older records may replace newer ones.
             on_page_complete: Called in this thread for each page.
             on_batch_complete: Called in this thread for each date range.
             **options: See `mixpanel_data.RunOptions`.
@@ -161,8 +161,6 @@ class Runs(Fetcher):
             replace_newer=replace_newer,
             **options,
         )
-        if replace_newer and if_exists not in (None, "replace"):
-            raise InvalidInputError(f"replace_newer=True cannot be combined with if_exists={if_exists!r}")
         if table is not None and run_id is not None:
             self._check_table(table, run_id)
         result = self._fetch("resume", arguments, progress, on_page_complete, on_batch_complete)

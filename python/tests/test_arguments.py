@@ -84,7 +84,6 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("fetch_profiles", {"since": "last", "if_exists": "fail"}, "since=\"last\" cannot be combined with if_"),
     ("fetch_profiles", {"since": "last", "if_exists": "replace"}, "since=\"last\" cannot be combined with if_"),
     ("fetch_profiles", {"since": "last", "append": True}, "since=\"last\" cannot be combined with if_exists='append'"),
-    ("resume_fetch", {"replace_newer": True, "if_exists": "append"}, "replace_newer=True cannot be combined with if_"),
     *[
         (method, {**arguments, "events": empty}, "events is empty; leave it out for all events")
         for method, arguments in TAKE_EVENTS.items()

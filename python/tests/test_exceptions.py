@@ -189,7 +189,12 @@ def test_hints_are_shown_below_the_traceback(payload: dict[str, Any], expected: 
     ("code", "details", "expected"),
     [
         ("INCOMPLETE", {"emptied_rows": 3}, "resume_fetch(run_id='r-1', allow_empty=True) empties the table"),
-        ("TABLE_CHANGED", {"superseded": True}, "resume_fetch(run_id='r-1', if_exists=\"replace\", replace_newer=True)"),
+        ("TABLE_CHANGED", {"superseded": True}, "resume_fetch(run_id='r-1', replace_newer=True)"),
+        (
+            "TABLE_CHANGED",
+            {"superseded": True, "resumed_with": "upsert"},
+            "resume_fetch(run_id='r-1', if_exists=\"upsert\", replace_newer=True)",
+        ),
         ("TABLE_CHANGED", {"since": "2026-11-01"}, "resume_fetch(run_id='r-1'), or fetch again with since=\"last\""),
         ("TABLE_CHANGED", {"difference": "rows"}, "load them with resume_fetch(run_id='r-1')"),
         ("QUERY_FAILED", {"max_history_days": 5}, "resume_fetch(run_id='r-1', accept_partial=True) loads them"),

@@ -111,8 +111,10 @@ def _hint_of_run(run_id: str, code: str, details: Mapping[str, Any]) -> str:
     if "emptied_rows" in details:
         return f"if that is correct, {call(', allow_empty=True')} empties the table"
     if details.get("superseded"):
-        replacing = call(', if_exists="replace", replace_newer=True')
-        return f"the table is newer than this run, so it was kept; {replacing} replaces it by the older records"
+        chosen = details.get("resumed_with")
+        option = f', if_exists="{chosen}"' if chosen else ""
+        loading = call(f"{option}, replace_newer=True")
+        return f"the table is newer than this run, so it was kept; {loading} loads the older records nevertheless"
     if code == "TABLE_CHANGED" and "since" in details:
         return f'{kept}: restore the table and call {call()}, or fetch again with since="last"'
     if code == "TABLE_CHANGED":

@@ -176,11 +176,18 @@ impl Error {
         self.number("emptied_rows")
     }
 
-    /// Returns whether the run is older than a complete load of its table, so that resuming it would replace newer
-    /// profiles by older ones; see [`ResumeFetch::replace_newer`](crate::ResumeFetch::replace_newer).
+    /// Returns whether the table was loaded after the run began, so that resuming it could replace newer records by older
+    /// ones; see [`ResumeFetch::replace_newer`](crate::ResumeFetch::replace_newer).
     #[must_use]
     pub fn is_superseded(&self) -> bool {
         self.detail("superseded").and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    /// Returns what the caller chose to do with the existing table, as [`IfExists`](crate::IfExists) is serialized, if a
+    /// run was not resumed because [its table is newer](Self::is_superseded).
+    #[must_use]
+    pub fn resumed_with(&self) -> Option<&str> {
+        self.text("resumed_with")
     }
 
     /// Returns whether the run fetches only profiles seen since the table's last load, for `TableChanged`.

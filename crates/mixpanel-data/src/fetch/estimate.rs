@@ -36,11 +36,12 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     }
     let if_exists = fetch.if_exists;
     let rules = valid.recorded_rules();
-    let table_exists = preflight_estimate(&mut fetch.control, database, &PROFILES, &table, if_exists, &rules).await?;
+    let (known_loads, table_exists) =
+        preflight_estimate(&mut fetch.control, database, &PROFILES, &table, if_exists, &rules).await?;
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
     valid.announce(client, &mut callbacks);
     let mut manifest = new_manifest(client, &fetch, &valid);
-    manifest.progress = Progress::Planned;
+    (manifest.progress, manifest.known_loads) = (Progress::Planned, Some(known_loads));
     let path = database.to_owned();
     let stage = blocking(move || {
         let roots = stage_roots(&path);

@@ -274,7 +274,6 @@ mod tests {
         ] {
             let last = LastLoad {
                 started_at: at(started),
-                run_id: None,
                 full_at: None,
                 full_at_locally: None,
                 newest_seen: seen.map(at),

@@ -16,7 +16,7 @@ use crate::limits::{PREFLIGHT_LOCK_WAIT, SECOND_CHECK_LOCK_WAIT};
 use crate::load::{self, Checked, LoadKind, Seen};
 use crate::profile_query::{FetchMode, IfExists, MissingPages};
 use crate::property_rules::ActiveRules;
-use crate::stage::{self, Manifest, Over, Progress, Stage};
+use crate::stage::{self, KnownLoads, Manifest, Over, Progress, Stage};
 use crate::store::TableName;
 
 use super::core::Outcome;
@@ -33,7 +33,8 @@ use super::selection::Selection;
 use super::source::PriorRun;
 use super::stage_roots::stage_roots;
 use super::start::{check_sample, new_manifest, preflight, repair, tell, validate_for_table};
-use super::unfinished::{check_alone, check_not_superseded, open_run};
+use super::superseded::{check_not_superseded, check_replaces_no_more_than_fetched};
+use super::unfinished::{check_alone, open_run};
 use super::unmatched::events_of_stage;
 use super::validate::{Validated, validate};
 use super::waiting::waiting;
@@ -48,9 +49,10 @@ pub(super) async fn fetch_into_table(
     let watch = Stopwatch::start();
     let (table, valid) = validate_for_table(client, database, &mut fetch).await?;
     let if_exists = fetch.if_exists;
-    preflight(&mut fetch.control, database, &PROFILES, &table, if_exists, &valid.recorded_rules()).await?;
+    let rules = valid.recorded_rules();
+    let known_loads = preflight(&mut fetch.control, database, &PROFILES, &table, if_exists, &rules).await?;
     let manifest = new_manifest(client, &fetch, &valid);
-    let run = NewRun { client, database, table, if_exists, watch };
+    let run = NewRun { client, database, table, if_exists, watch, known_loads };
     run.fetch(manifest, Selection::Profiles(Box::new(valid)), fetch.control).await
 }
 
@@ -61,12 +63,20 @@ pub(super) struct NewRun<'a> {
     pub(super) table: TableName,
     pub(super) if_exists: IfExists,
     pub(super) watch: Stopwatch,
+    /// The loads of the table that precede the run.
+    pub(super) known_loads: KnownLoads,
 }
 
 impl NewRun<'_> {
     /// Creates the stage, fetches everything and loads it.
-    pub(super) async fn fetch(self, manifest: Manifest, selection: Selection, control: Control) -> Result<TableReport> {
-        let Self { client, database, table, if_exists, watch } = self;
+    pub(super) async fn fetch(
+        self,
+        mut manifest: Manifest,
+        selection: Selection,
+        control: Control,
+    ) -> Result<TableReport> {
+        let Self { client, database, table, if_exists, watch, known_loads } = self;
+        manifest.known_loads = Some(known_loads);
         let (path, name) = (database.to_owned(), table.clone());
         let (stage, seen) = blocking(move || {
             let dataset = manifest.dataset();
@@ -110,6 +120,7 @@ async fn resume_stage(
     check_same_run(stage.manifest(), client, resume.query.as_ref())?;
     let rules = rules_of_run(stage.manifest(), resume.hash_key.as_ref(), resume.missing_pages)?;
     check_sample(&stage.manifest().query, resume.if_exists.unwrap_or_default())?;
+    check_replaces_no_more_than_fetched(stage.manifest(), resume.if_exists)?;
     // If all pages are already staged, this is the wait before the load, so the same limit applies.
     let path = database.to_owned();
     let (if_exists, replaces_newer) = (resume.if_exists, resume.replaces_newer);
@@ -176,9 +187,12 @@ fn look_at_earlier_loads(
     replaces_newer: bool,
 ) -> Result<LoadKind> {
     let kind = look_for_commit(stage, |load_id| load::is_loaded(database, load_id))?;
-    // A run that completes its own load does not replace the table, unless told to.
-    if !replaces_newer && (kind == LoadKind::First || if_exists.is_some()) {
-        let if_exists = if_exists.unwrap_or(stage.manifest().if_exists);
+    if if_exists.is_none() {
+        check_table_owner(stage, database, kind, None)?;
+    }
+    // A run that creates its table fails anyway if there is one.
+    let creates = kind == LoadKind::First && if_exists.unwrap_or(stage.manifest().if_exists) == IfExists::Fail;
+    if !replaces_newer && !creates {
         check_not_superseded(stage.manifest(), if_exists, database)?;
     }
     let kind = check_table_owner(stage, database, kind, if_exists)?;
@@ -189,15 +203,22 @@ fn look_at_earlier_loads(
 }
 
 /// Creates the stage of a run, or reuses the stage of an estimate of the same fetch.
-fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
+fn new_or_planned(database: &Path, mut manifest: Manifest) -> Result<Stage> {
     let roots = stage_roots(database);
     let _turn = stage::lock_for_start(&roots)?;
     stage::sweep(&roots);
     let runs = stage::list(&roots)?;
     check_alone(&runs, &manifest.table)?;
+    let mut known = manifest.known_loads.take().unwrap_or_default();
+    known.add_sessions(&manifest.table, &runs);
+    let newest = manifest.known_loads.insert(known).newest.clone();
     for listed in runs {
         let Ok(planned) = listed.manifest else { continue };
         if planned.progress != Progress::Planned || !planned.is_same_fetch(&manifest) || listed.held_by.is_some() {
+            continue;
+        }
+        // The session of an estimate that preceded the last load may have older profiles than the table.
+        if planned.known_loads.as_ref().map(|known| &known.newest) != Some(&newest) {
             continue;
         }
         // Another process may have opened it first.

@@ -36,6 +36,7 @@ mod source;
 mod stage_roots;
 mod start;
 mod stream;
+mod superseded;
 mod unfinished;
 mod unmatched;
 mod validate;

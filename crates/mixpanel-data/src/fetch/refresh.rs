@@ -18,7 +18,8 @@ use super::progress::FetchEvent;
 use super::request::{ProfileFetch, ResumeFetch, Since};
 use super::stage_roots::stage_roots;
 use super::start::{check_full_every, repair, validate_fetch};
-use super::unfinished::{check_alone, is_superseded};
+use super::superseded::is_superseded;
+use super::unfinished::check_alone;
 use super::waiting::waiting;
 
 /// The next step of a refresh, ready to run.

@@ -15,6 +15,7 @@ use crate::store::TableName;
 use super::identity::check_same_run;
 use super::request::Control;
 use super::stage_roots::stage_roots;
+use super::superseded::is_superseded;
 use super::unfinished::check_alone;
 use super::waiting::waiting;
 
@@ -26,8 +27,8 @@ pub(crate) struct RunToResume {
     pub(crate) batches_done: u32,
 }
 
-/// Returns the newest unfinished run that fetches the same events into the table, unless the table has newer rows of
-/// its days. `last` is the table's last load.
+/// Returns the newest unfinished run that fetches the same events into the table, unless the table was loaded since.
+/// `last` is the table's last load.
 ///
 /// # Errors
 /// `RunBusy` while another process fetches into the table; `InvalidInput` for rules that contradict each other;
@@ -57,22 +58,29 @@ pub(crate) async fn run_to_resume(
             && check_same_run(manifest, client, None).is_ok()
             && run.query.limit.is_none()
             && run.query.difference(query).is_none()
-            && can_load(manifest, &run.query, last)
+            && can_load(manifest, last)
     };
-    let found = runs.into_iter().find(|run| run.manifest.as_ref().is_ok_and(is_usable));
-    Ok(found.map(|run| RunToResume { run_id: run.run_id, batches_done: run.pages_done }))
+    let readable = runs.into_iter().filter_map(|run| Some((run.manifest.ok()?, run.pages_done)));
+    let usable: Vec<(Manifest, u32)> = readable.filter(|(manifest, _)| is_usable(manifest)).collect();
+    let path = database.to_owned();
+    blocking(move || {
+        for (manifest, batches_done) in usable {
+            if !is_superseded(&manifest, manifest.if_exists, &path)? {
+                return Ok(Some(RunToResume { run_id: manifest.run_id, batches_done }));
+            }
+        }
+        Ok(None)
+    })
+    .await
 }
 
-/// Returns whether the run can still load its events: no load has fetched one of its days since, and the table does not
-/// exist if the run creates it. A run that has loaded them already can be completed, which removes its files.
-fn can_load(manifest: &Manifest, query: &EventQuery, last: Option<&LastEventLoad>) -> bool {
+/// Returns whether the run can load its events: the table does not exist if the run creates it. A run that has loaded
+/// them already can be completed, which removes its files.
+fn can_load(manifest: &Manifest, last: Option<&LastEventLoad>) -> bool {
     let Some(last) = last else { return true };
     // A run that has loaded a part of its events completes that load. The manifest of a process that was killed after the
     // commit does not mention the load.
-    if manifest.loaded.is_some() || last.run_id == manifest.run_id {
-        return true;
-    }
-    !last.has_newer(&(query.from..=query.to), &manifest.start()) && manifest.if_exists != IfExists::Fail
+    manifest.loaded.is_some() || last.run_id == manifest.run_id || manifest.if_exists != IfExists::Fail
 }
 
 /// Calls `look`, retrying for as long as the checks before the first request may take while another process has the

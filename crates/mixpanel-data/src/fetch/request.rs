@@ -288,7 +288,8 @@ impl ResumeFetch {
         self
     }
 
-    /// Lets the run replace a table that a newer run has loaded completely since. Without it, that is an error.
+    /// Loads the run even if its table was loaded after the run began, so that older records may replace newer ones.
+    /// Without it, that is an error.
     #[must_use]
     pub fn replace_newer(mut self) -> Self {
         self.replaces_newer = true;

@@ -14,7 +14,7 @@ use crate::note::Note;
 use crate::parse::{Reading, RecordForm};
 use crate::profile_query::{IfExists, ProfileQuery};
 use crate::property_rules::{ID, PropertyRules};
-use crate::stage::{self, Manifest, STREAM_PREFIX, Stage};
+use crate::stage::{self, KnownLoads, Manifest, STREAM_PREFIX, Stage};
 use crate::store::{self, TableName};
 use crate::warning::Warning;
 
@@ -120,7 +120,8 @@ pub(super) async fn repair(control: &mut Control, database: &Path) -> Result<()>
     Ok(())
 }
 
-/// Checks the database before the first request, and warns about missing file system features.
+/// Checks the database before the first request, and warns about missing file system features. Returns the loads that
+/// precede the fetch.
 pub(super) async fn preflight(
     control: &mut Control,
     database: &Path,
@@ -128,7 +129,7 @@ pub(super) async fn preflight(
     table: &TableName,
     if_exists: IfExists,
     rules: &PropertyRules,
-) -> Result<()> {
+) -> Result<KnownLoads> {
     let at_most = control.options.preflight_wait();
     let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
     let look = move |()| ((), load::preflight(&path, dataset, &name, if_exists, LoadKind::First, wait));
@@ -138,11 +139,11 @@ pub(super) async fn preflight(
     if checked.seen.found == Found::Nothing && checked.is_keyword {
         control.callbacks.tell(&FetchEvent::Note(Note::Keyword { table: table.to_string() }));
     }
-    Ok(())
+    Ok(KnownLoads::new(checked.seen.last_load().map(str::to_owned)))
 }
 
 /// Like [`preflight`], for an estimate, which does not write into the table: only the fetch needs to know what happens
-/// to an existing one. Returns whether the fetch would fail because the table exists.
+/// to an existing one. Also returns whether the fetch would fail because the table exists.
 pub(super) async fn preflight_estimate(
     control: &mut Control,
     database: &Path,
@@ -150,10 +151,13 @@ pub(super) async fn preflight_estimate(
     table: &TableName,
     if_exists: IfExists,
     rules: &PropertyRules,
-) -> Result<bool> {
+) -> Result<(KnownLoads, bool)> {
     match preflight(control, database, dataset, table, if_exists, rules).await {
-        Err(error) if error.kind() == ErrorKind::TableExists => Ok(true),
-        checked => checked.map(|()| false),
+        Err(error) if error.kind() == ErrorKind::TableExists => {
+            let known = preflight(control, database, dataset, table, IfExists::Append, rules).await?;
+            Ok((known, true))
+        }
+        checked => checked.map(|known| (known, false)),
     }
 }
 

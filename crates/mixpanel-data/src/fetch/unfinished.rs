@@ -1,22 +1,17 @@
 //! Lists and opens unfinished runs, and checks whether one of them blocks a new fetch.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use jiff::ToSpan as _;
-use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{RunStart, moment_of, wall_clock};
-use crate::dataset::PROFILES;
+use crate::clock::{moment_of, wall_clock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::load;
-use crate::profile_query::{IfExists, ProfileQuery};
-use crate::stage::{self, EventRun, Listed, Manifest, Progress, Stage};
-use crate::store::TableName;
+use crate::profile_query::IfExists;
+use crate::stage::{self, Listed, Manifest, Progress, Stage};
 
 use super::profiles::PageLayout;
 use super::stage_roots::stage_roots;
+use super::superseded::is_superseded;
 
 /// An unfinished run. Its pages are on disk, and [`Workspace::resume_fetch`] resumes it.
 ///
@@ -60,7 +55,8 @@ pub struct UnfinishedRun {
     pub reason: String,
     /// Whether the fetched pages have already been loaded. The table is then marked as partial.
     pub is_loaded_in_part: bool,
-    /// Whether a complete load into the table began after this run, so that resuming it would bring older profiles.
+    /// Whether the table was loaded after this run began, so that resuming it could replace newer records by older ones.
+    /// That is an error without [`ResumeFetch::replace_newer`](crate::ResumeFetch::replace_newer).
     #[serde(default)]
     pub is_superseded: bool,
     /// The id of the process that is working on the run, if any.
@@ -136,66 +132,6 @@ pub(crate) fn unfinished_runs(database: &Path) -> Result<Vec<UnfinishedRun>> {
         UnfinishedRun { is_superseded, ..to_unfinished_run(listed) }
     });
     Ok(runs.collect())
-}
-
-/// Returns whether a complete load into the run's table began after the run and covers it: with `if_exists`, the run
-/// would create or replace the table, or it has the same filters.
-pub(super) fn is_superseded(manifest: &Manifest, if_exists: IfExists, database: &Path) -> Result<bool> {
-    if manifest.progress == Progress::Planned {
-        return Ok(false);
-    }
-    if let Some(run) = &manifest.events {
-        return is_superseded_by_days(manifest, run, database);
-    }
-    let last = match load::last_load(database, &PROFILES, &TableName::parse(&manifest.table)?) {
-        Ok(Some(last)) => last,
-        Ok(None) => return Ok(false),
-        Err(error) if error.kind() == ErrorKind::DatabaseNotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    let without_since = |query: &ProfileQuery| ProfileQuery { since: None, ..query.clone() };
-    Ok(last.start().is_after(&manifest.start())
-        && (matches!(if_exists, IfExists::Fail | IfExists::Replace)
-            || without_since(&last.query) == without_since(&manifest.query)))
-}
-
-/// Returns whether every day of the run is in the table, fetched after the run began or by the run itself.
-fn is_superseded_by_days(manifest: &Manifest, run: &EventRun, database: &Path) -> Result<bool> {
-    let Some(last) = load::last_event_load(database, &TableName::parse(&manifest.table)?)? else { return Ok(false) };
-    let began = manifest.start();
-    let days: BTreeMap<Date, RunStart<'_>> = last.days.iter().map(|day| (day.day, day.start())).collect();
-    let mut of_run = run.query.from.series(1.day()).take_while(|day| *day <= run.query.to);
-    Ok(last.has_newer(&(run.query.from..=run.query.to), &began)
-        && of_run.all(|day| days.get(&day).is_some_and(|fetched| !began.is_after(fetched))))
-}
-
-/// Returns whether the table has days that were fetched after the run began, and that a load with `if_exists` would
-/// replace by what the run fetched before.
-fn replaces_newer_days(manifest: &Manifest, run: &EventRun, if_exists: IfExists, database: &Path) -> Result<bool> {
-    let replaces_all = matches!(if_exists, IfExists::Fail | IfExists::Replace);
-    let Some((from, to)) = (if replaces_all { Some((run.query.from, run.query.to)) } else { run.replaced_days }) else {
-        return Ok(false);
-    };
-    let last = load::last_event_load(database, &TableName::parse(&manifest.table)?)?;
-    Ok(last.is_some_and(|last| last.has_newer(&(from..=to), &manifest.start())))
-}
-
-/// Checks that a run does not replace a table by older rows.
-///
-/// # Errors
-/// `TableChanged`, for which [`Error::is_superseded`] is true; `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
-pub(super) fn check_not_superseded(manifest: &Manifest, if_exists: IfExists, database: &Path) -> Result<()> {
-    let replaces =
-        if_exists == IfExists::Replace || manifest.events.as_ref().is_some_and(|run| run.replaced_days.is_some());
-    let is_newer = match &manifest.events {
-        Some(run) if replaces => replaces_newer_days(manifest, run, if_exists, database)?,
-        _ => replaces && is_superseded(manifest, if_exists, database)?,
-    };
-    if !is_newer {
-        return Ok(());
-    }
-    let message = format!("table `{}` has a complete load that began after this run", manifest.table);
-    Err(Error::new(ErrorKind::TableChanged, message).with_detail("superseded", true))
 }
 
 /// Opens the newest unfinished run of a table, or the run with the given id.

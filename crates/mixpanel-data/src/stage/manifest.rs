@@ -54,6 +54,9 @@ pub(crate) struct Manifest {
     /// Whether the run only fetches changes since the table's last load, which makes it useless without that table.
     #[serde(default)]
     pub(crate) updates: bool,
+    /// The loads of the table that preceded the run; `None` in manifests of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) known_loads: Option<KnownLoads>,
     /// How pages are requested.
     pub(crate) mode: FetchMode,
     /// The session epoch. Pages of different sessions are never mixed.
@@ -85,6 +88,16 @@ pub(crate) struct Manifest {
     /// versions. A process that was killed leaves pages whose requests it did not record.
     #[serde(default)]
     pub(crate) counted_pages: Option<u64>,
+}
+
+/// The loads of a table that have older records than a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KnownLoads {
+    /// The id of the newest load when the run began, if there was one.
+    pub(crate) newest: Option<String>,
+    /// The beginnings of the ids of later loads that are older nevertheless: their sessions began before the run.
+    #[serde(default)]
+    pub(crate) sessions: Vec<String>,
 }
 
 /// The state of a run.
@@ -213,6 +226,7 @@ impl Manifest {
             table: String::new(),
             if_exists: IfExists::Fail,
             updates: false,
+            known_loads: None,
             mode: FetchMode::Sequential,
             epoch: 0,
             session: None,

@@ -18,7 +18,7 @@ mod testing;
 
 pub(crate) use directory::Stage;
 pub(crate) use list::{Listed, STREAM_PREFIX, discard, list, sweep};
-pub(crate) use manifest::{Loaded, Manifest, Over, Progress, SessionFacts};
+pub(crate) use manifest::{KnownLoads, Loaded, Manifest, Over, Progress, SessionFacts};
 #[cfg(test)]
 pub(crate) use part_file::properties as page_properties;
 pub(crate) use part_file::{Part, StagedPage, damaged, part_batches, read_part};

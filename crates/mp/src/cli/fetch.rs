@@ -134,8 +134,8 @@ pub(crate) struct ResumeArgs {
     #[arg(long, conflicts_with_all = ["append", "upsert"], help_heading = "The table")]
     pub(crate) replace: bool,
 
-    /// Replace the table even if a newer run has loaded it completely
-    #[arg(long, conflicts_with_all = ["append", "upsert"], help_heading = "The table")]
+    /// Resume a run that began before the table's last load, and let its older records replace newer ones
+    #[arg(long, help_heading = "The table")]
     pub(crate) force: bool,
 
     /// Add profiles with new ids to a table that was created after the run began

@@ -66,6 +66,7 @@ mod status;
 mod stream;
 #[cfg(target_os = "linux")]
 mod summary;
+mod superseded;
 mod support;
 #[cfg(target_os = "linux")]
 mod tables;

@@ -148,7 +148,7 @@ fn a_resume_that_replaces_needs_force_after_a_load_of_other_profiles() {
         unfinished(&home, option);
         home.run(&["fetch", "profiles", "users", "--append", "-q", "--distinct-id", "nobody"]).exits(0);
         let run = home.run(&["fetch", "resume", "users", "--replace"]).exits(1);
-        assert!(run.stderr.contains("has a complete load that began after this run"), "{option}: {}", run.stderr);
+        assert!(run.stderr.contains("was loaded after this run began"), "{option}: {}", run.stderr);
         home.shell(&run.resume_command()).exits(0);
     }
 }

@@ -31,7 +31,8 @@ pub(crate) async fn plan_events(
     repair(&mut control, database).await?;
     let valid = ValidEvents::of_request(client, &request, &control, RecordForm::Row).await?;
     let rules = valid.recorded_rules();
-    let table_exists = preflight_estimate(&mut control, database, &EVENTS, &table, request.if_exists, &rules).await?;
+    let (_, table_exists) =
+        preflight_estimate(&mut control, database, &EVENTS, &table, request.if_exists, &rules).await?;
     valid.announce(client, &mut control.callbacks);
     let slices = valid.slices();
     let usage = valid.usage().await?;

@@ -32,9 +32,10 @@ pub(crate) async fn fetch_events_into_table(
     let table = TableName::parse(&request.table)?;
     repair(&mut control, database).await?;
     let valid = ValidEvents::of_request(client, &request, &control, RecordForm::Row).await?;
-    preflight(&mut control, database, &EVENTS, &table, request.if_exists, &valid.recorded_rules()).await?;
+    let rules = valid.recorded_rules();
+    let known_loads = preflight(&mut control, database, &EVENTS, &table, request.if_exists, &rules).await?;
     let manifest = valid.manifest(client, &request);
-    let run = NewRun { client, database, table, if_exists: request.if_exists, watch };
+    let run = NewRun { client, database, table, if_exists: request.if_exists, watch, known_loads };
     let report = run.fetch(manifest, Selection::Events(Box::new(valid)), control).await?;
     report.into_events()
 }

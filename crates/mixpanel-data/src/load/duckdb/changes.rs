@@ -65,14 +65,13 @@ impl Seen {
         if !fresh.is_empty() && (before.table.is_some() || request.replaces()) {
             return Some(table_appeared(fresh, request));
         }
-        if before.table.is_none() || !matches!(request.options.if_exists, IfExists::Append | IfExists::Upsert) {
-            return None;
-        }
-        if now.table.is_none() || (before.rows > 0 && now.rows == 0) {
+        before.table.as_ref()?;
+        let keeps_rows = matches!(request.options.if_exists, IfExists::Append | IfExists::Upsert);
+        if keeps_rows && (now.table.is_none() || (before.rows > 0 && now.rows == 0)) {
             let (then, now) = (before.rows_of(), now.rows_of());
             return Some(format!("table `{table}` had {then} when the fetch began and has {now} now"));
         }
-        let is_other_load = now.last_run != before.last_run;
+        let is_other_load = now.table.is_some() && now.last_run != before.last_run;
         is_other_load.then(|| format!("another load has changed table `{table}` since the fetch began"))
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use duckdb::Connection;
 use jiff::Timestamp;
 
-use crate::clock::{RunStart, moment_of};
+use crate::clock::moment_of;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::profile_query::ProfileQuery;
@@ -24,8 +24,6 @@ use crate::store::table_name::TableName;
 pub(crate) struct LastLoad {
     /// When its fetch began. Later changes may not be in the table.
     pub(crate) started_at: Timestamp,
-    /// Its run.
-    pub(crate) run_id: Option<String>,
     /// When the load that created the table began, if it fetched all profiles. Only such a load leaves out profiles that
     /// were deleted before it.
     pub(crate) full_at: Option<Timestamp>,
@@ -44,13 +42,6 @@ pub(crate) struct LastLoad {
     pub(crate) project_id: String,
     /// The region of the project.
     pub(crate) region: String,
-}
-
-impl LastLoad {
-    /// Returns when its fetch began, for comparison with others.
-    pub(crate) fn start(&self) -> RunStart<'_> {
-        RunStart { at: self.started_at, run_id: self.run_id.as_deref() }
-    }
 }
 
 /// Returns the newest load after which the table was complete, or `None` if there is none since the table was created, if
@@ -126,7 +117,6 @@ impl Newest {
             rows: contents.rows,
             recorded_rows,
             started_at: load.started_at.and_then(moment)?,
-            run_id: load.run_id,
             full_at: full.as_ref().and_then(|full| full.started_at).and_then(moment),
             full_at_locally: full.and_then(|full| moment_of(&full.run_id?)),
             query: serde_json::from_str(&load.filters?).ok()?,

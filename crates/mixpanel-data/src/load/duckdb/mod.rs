@@ -13,7 +13,7 @@
 //! - `properties`: writes `_properties` and the typed views, whose query `typed_view` generates; `table_query`: the same
 //!   rows for exports; `catalogs`: reads the properties of rows; `examine`, `value_counts` and `canonical`: describe the
 //!   properties of a table;
-//! - `known` and `last_load`: read the records of earlier loads; `verify`: checks that a table is unchanged since its
+//! - `known`, `loads` and `last_load`: read the records of earlier loads; `verify`: checks that a table is unchanged since its
 //!   last load.
 
 mod announced;
@@ -29,6 +29,7 @@ mod known;
 mod last_load;
 mod load;
 mod load_stop;
+mod loads;
 mod merge;
 mod metadata;
 mod pages;
@@ -51,13 +52,14 @@ mod unreadable;
 mod value_counts;
 mod verify;
 
-pub(crate) use by_day::{DayState, LastEventLoad, RecordedDay, last_event_load};
+pub(crate) use by_day::{DayState, LastEventLoad, RecordedDay, fetched_days, last_event_load};
 pub(crate) use engines::start_in_advance;
 pub(crate) use examine::examine;
 pub(crate) use known::{exists, is_loaded, maker, rules_of_table};
 pub(crate) use last_load::{LastLoad, last_load};
 pub(crate) use load::load;
 pub(crate) use load_stop::LoadStop;
+pub(crate) use loads::{Base, LoadsAfter, RecordedLoad, loads_after};
 pub(crate) use preflight::{Checked, look, preflight};
 pub(crate) use request::{LoadOptions, LoadRequest, OnLockWait};
 pub(crate) use seen::{Found, Seen};

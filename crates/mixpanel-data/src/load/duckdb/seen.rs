@@ -5,6 +5,7 @@ use std::path::Path;
 use duckdb::Connection;
 
 use super::dependents;
+use super::loads::newest_load_id;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::store::failure::statement;
@@ -45,6 +46,8 @@ pub(super) struct Contents {
     pub(super) additions: Vec<String>,
     /// The id of the run that last loaded the table.
     pub(super) last_run: Option<String>,
+    /// The id of the newest load of the table, even if it no longer exists.
+    pub(super) last_load: Option<String>,
     /// The names of all tables.
     tables: Vec<String>,
 }
@@ -58,6 +61,11 @@ impl Seen {
     /// Returns whether the database existed.
     pub(super) fn has_file(&self) -> bool {
         self.file.is_some()
+    }
+
+    /// Returns the id of the newest load of the table.
+    pub(crate) fn last_load(&self) -> Option<&str> {
+        self.contents.last_load.as_deref()
     }
 
     /// Returns a state in which only the existence of the table is known.
@@ -76,9 +84,10 @@ impl Seen {
 
 impl Contents {
     pub(super) fn look(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<Self> {
+        let last_load = newest_load_id(connection, table)?;
         let Target::Table(table) = find(connection, table)? else {
             let tables = tables(connection)?;
-            return Ok(Self { table: None, rows: 0, additions: Vec::new(), last_run: None, tables });
+            return Ok(Self { last_load, tables, ..Self::default() });
         };
         let fail = |error| statement(&format!("count table `{table}`"), &error);
         let count = format!("SELECT count(*) FROM {}", table.quoted());
@@ -86,6 +95,7 @@ impl Contents {
             rows: connection.query_row(&count, [], |row| row.get(0)).map_err(fail)?,
             additions: dependents::additions(connection, dataset, &table)?,
             last_run: label::of_table(connection, &table).and_then(|label| label.run_id),
+            last_load,
             tables: tables(connection)?,
             table: Some(table),
         })

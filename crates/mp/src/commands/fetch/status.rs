@@ -160,7 +160,7 @@ fn reason(run: &UnfinishedRun) -> String {
         reason.push_str(&format!("; the {parts} received are in the table"));
     }
     if run.is_superseded {
-        reason.push_str("; superseded by a newer complete load");
+        reason.push_str("; superseded by a newer load");
     }
     reason
 }

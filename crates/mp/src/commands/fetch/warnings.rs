@@ -102,8 +102,9 @@ fn kept(error: &Error, command: &str, records: Records) -> String {
         return format!("if that is correct, `{command} --allow-empty` empties the table");
     }
     if error.is_superseded() {
+        let option = error.resumed_with().map(|option| format!(" --{option}")).unwrap_or_default();
         return format!(
-            "the table is newer than this run, so it was kept; `{command} --replace --force` replaces it by the older {what}"
+            "the table is newer than this run, so it was kept; `{command}{option} --force` loads the older {what} nevertheless"
         );
     }
     if error.kind() == ErrorKind::TableChanged {

@@ -24,7 +24,7 @@ mod source;
 
 pub(super) use insert::{Gone, fill};
 pub(super) use merge::{catalogs_of, merge};
-pub(crate) use recorded::{DayState, LastEventLoad, RecordedDay, last_event_load};
+pub(crate) use recorded::{DayState, LastEventLoad, RecordedDay, fetched_days, last_event_load};
 pub(super) use recorded::{EarlierDays, change_of, check_file_system, last_event_load_in, record, recorded_queries};
 pub(super) use slices::{StagedSlice, change_of_slices};
 

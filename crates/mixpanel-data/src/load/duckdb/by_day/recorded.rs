@@ -1,7 +1,6 @@
 //! The table `_days`: the days that were fetched into a table of events, and whether they may still change.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::path::Path;
 
 use duckdb::{Connection, params};
@@ -11,7 +10,6 @@ use jiff::{Timestamp, ToSpan as _};
 use super::super::metadata::timestamp;
 use super::slices::{StagedSlice, change_of_slices, covered_days, requested_days};
 use super::source::is_between;
-use crate::clock::RunStart;
 use crate::error::{ErrorKind, Result};
 use crate::event_query::EventQuery;
 use crate::load::package::DayChange;
@@ -72,13 +70,6 @@ pub(crate) struct RecordedDay {
     pub(crate) time_zone: String,
 }
 
-impl RecordedDay {
-    /// Returns when that fetch began, for comparison with others.
-    pub(crate) fn start(&self) -> RunStart<'_> {
-        RunStart { at: self.fetched_at, run_id: self.run_id.as_deref() }
-    }
-}
-
 /// The last load of events into a table, and the days that were fetched into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LastEventLoad {
@@ -101,11 +92,6 @@ impl LastEventLoad {
         let Some((first, last)) = known.first().zip(known.last()) else { return Vec::new() };
         let days = first.series(1.day()).take_while(|day| day < last);
         days.filter(|day| !known.contains(day)).collect()
-    }
-
-    /// Returns whether one of these days was fetched by a run that began after this one.
-    pub(crate) fn has_newer(&self, days: &RangeInclusive<Date>, run: &RunStart<'_>) -> bool {
-        self.days.iter().any(|day| days.contains(&day.day) && day.start().is_after(run))
     }
 }
 
@@ -151,6 +137,18 @@ pub(in crate::load::duckdb) fn last_event_load_in(
     }
     let queries = recorded_queries(connection, &table)?;
     Ok(Some(LastEventLoad { run_id, query, queries, project_id, region, partial: label.partial, days }))
+}
+
+/// Returns the days that were fetched into a table, with the rows that it had after their loads.
+///
+/// # Errors
+/// Same as [`last_event_load`].
+pub(crate) fn fetched_days(database: &Path, table: &TableName) -> Result<Vec<RecordedDay>> {
+    let database = match Database::open(database, Access::ReadOnly) {
+        Err(error) if error.kind() == ErrorKind::DatabaseNotFound => return Ok(Vec::new()),
+        opened => opened?,
+    };
+    if has_days(database.connection())? { read_days(database.connection(), table) } else { Ok(Vec::new()) }
 }
 
 /// Returns what the loads of a table selected since the one that created it. Queries that differ only in their days are

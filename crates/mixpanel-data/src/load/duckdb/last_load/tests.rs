@@ -48,7 +48,6 @@ fn last_load_is_the_newest_complete_one() {
     let mut run = fetch(&mut fixture, "r1", 100, IfExists::Fail);
     let expected = LastLoad {
         started_at: run.started_at,
-        run_id: Some("r1".to_owned()),
         full_at: Some(run.started_at),
         full_at_locally: None,
         newest_seen: None,
@@ -60,13 +59,7 @@ fn last_load_is_the_newest_complete_one() {
     };
     assert_eq!(last(&fixture), Some(expected.clone()));
     let run = fetch(&mut fixture, "r2", 200, IfExists::Upsert);
-    let newer = LastLoad {
-        started_at: run.started_at,
-        run_id: Some("r2".to_owned()),
-        rows: 2,
-        recorded_rows: Some(2),
-        ..expected
-    };
+    let newer = LastLoad { started_at: run.started_at, rows: 2, recorded_rows: Some(2), ..expected };
     assert_eq!(last(&fixture), Some(newer.clone()));
     fixture.restage().page(&[("x", "{}", None)]);
     fixture.load_partial("r3", IfExists::Upsert).unwrap();

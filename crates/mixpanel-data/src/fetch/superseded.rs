@@ -1,0 +1,176 @@
+//! Checks whether a table was loaded after a run began, so that the run could bring older records.
+//!
+//! The order is that of the commits, not that of any clock: a run remembers the table's newest load from when it began.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::event_query::EventQuery;
+use crate::load::{self, Base, LoadsAfter, RecordedDay, RecordedLoad};
+use crate::profile_query::{IfExists, ProfileQuery};
+use crate::stage::{EventRun, KnownLoads, Listed, Loaded, Manifest, Progress, SliceRecord, SliceState};
+use crate::store::TableName;
+
+impl KnownLoads {
+    /// Returns the loads that a new run knows of: the newest one in the database, and those that unfinished runs of the
+    /// table will make from sessions that began before.
+    pub(super) fn new(newest: Option<String>) -> Self {
+        Self { newest, sessions: Vec::new() }
+    }
+
+    /// Adds the sessions of unfinished runs. Whatever is loaded from them later is older than the new run. The date
+    /// ranges of events have no session: what is missing will be newer.
+    pub(super) fn add_sessions(&mut self, table: &str, runs: &[Listed]) {
+        let manifests = runs.iter().filter_map(|run| run.manifest.as_ref().ok());
+        let of_table = manifests.filter(|run| run.table.eq_ignore_ascii_case(table));
+        self.sessions.extend(of_table.filter(|run| run.session.is_some()).map(Manifest::session_prefix));
+    }
+}
+
+impl Manifest {
+    /// Returns the beginning of the ids of all loads from the run's present session.
+    fn session_prefix(&self) -> String {
+        format!("{}/{}/", self.run_id, self.epoch)
+    }
+}
+
+/// Returns whether a load after the start of the run changed what the run would change, if it is resumed with
+/// `if_exists`. An estimate is never superseded.
+pub(super) fn is_superseded(manifest: &Manifest, if_exists: IfExists, database: &Path) -> Result<bool> {
+    if manifest.progress == Progress::Planned {
+        return Ok(false);
+    }
+    let table = TableName::parse(&manifest.table)?;
+    let loads = newer_loads(manifest, database, &table)?;
+    let (own, newer): (Vec<_>, Vec<_>) = loads.into_iter().partition(|load| load.run_id == manifest.run_id);
+    let committed = committed(manifest, &own);
+    if newer.is_empty() || committed.is_some_and(|pages| is_everything(manifest, pages)) {
+        return Ok(false);
+    }
+    // A run that completes its own load adds rows to the table.
+    let replaces = if_exists == IfExists::Replace && (committed.is_none() || if_exists != manifest.if_exists);
+    match &manifest.events {
+        Some(run) if run.replaced_days.is_none() && replaces => Ok(true),
+        Some(run) => {
+            let days = days_to_load(manifest, run, committed);
+            let newer = newer_days(run, &newer, database, &table)?;
+            // It cannot be loaded into this table anyway. The question is whether all of it is there.
+            let needs_all = if_exists == IfExists::Fail && committed.is_none();
+            Ok(if needs_all { days.iter().all(|day| newer.contains(day)) } else { !days.is_disjoint(&newer) })
+        }
+        None if replaces || if_exists == IfExists::Upsert => Ok(true),
+        // At most, profiles whose id is not in the table are added.
+        None => Ok(newer.iter().any(|load| load.is_whole && (load.made_table || has_same_filters(load, manifest)))),
+    }
+}
+
+/// Checks that resuming a run with `if_exists` cannot replace newer records by older ones.
+///
+/// # Errors
+/// `TableChanged`, for which [`Error::is_superseded`] is true; `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
+pub(super) fn check_not_superseded(manifest: &Manifest, chosen: Option<IfExists>, database: &Path) -> Result<()> {
+    if !is_superseded(manifest, chosen.unwrap_or(manifest.if_exists), database)? {
+        return Ok(());
+    }
+    let message = format!("table `{}` was loaded after this run began", manifest.table);
+    let error = Error::new(ErrorKind::TableChanged, message).with_detail("superseded", true);
+    Err(match chosen.and_then(|chosen| serde_json::to_value(chosen).ok()) {
+        Some(chosen) => error.with_detail("resumed_with", chosen),
+        None => error,
+    })
+}
+
+/// Checks that a run that has only a part of its table does not replace the whole table.
+///
+/// # Errors
+/// `InvalidInput`.
+pub(super) fn check_replaces_no_more_than_fetched(manifest: &Manifest, chosen: Option<IfExists>) -> Result<()> {
+    if chosen != Some(IfExists::Replace) {
+        return Ok(());
+    }
+    let days = manifest.events.as_ref().and_then(|run| run.replaced_days);
+    let what = match days {
+        Some((from, to)) => format!("fetched only the days {from} to {to} of table `{}`", manifest.table),
+        None if manifest.updates => format!("fetched only what changed in table `{}`", manifest.table),
+        None => return Ok(()),
+    };
+    let message = format!("run `{}` {what}, so it cannot replace the table", manifest.run_id);
+    Err(Error::invalid(message).with_detail("suggestion", "resume it without replacing the table"))
+}
+
+/// Returns the loads of the table that were committed after the run began, and its own.
+fn newer_loads(manifest: &Manifest, database: &Path, table: &TableName) -> Result<Vec<RecordedLoad>> {
+    let base = match &manifest.known_loads {
+        None => Base::Unknown,
+        Some(KnownLoads { newest: None, .. }) => Base::NoLoad,
+        Some(KnownLoads { newest: Some(newest), .. }) => Base::Load(newest),
+    };
+    let loads = match load::loads_after(database, table, base)? {
+        LoadsAfter::Known(loads) => loads,
+        LoadsAfter::Unknown(mut loads) => {
+            loads.retain(|load| load.run_id == manifest.run_id || load.start().is_after(&manifest.start()));
+            loads
+        }
+    };
+    let sessions = manifest.known_loads.iter().flat_map(|known| &known.sessions).collect::<Vec<_>>();
+    let is_older = |load: &RecordedLoad| sessions.iter().any(|session| load.load_id.starts_with(session.as_str()));
+    Ok(loads.into_iter().filter(|load| !is_older(load)).collect())
+}
+
+/// Returns the pages of the run that are in the table, also if a killed process could not record that.
+fn committed<'a>(manifest: &'a Manifest, own: &[RecordedLoad]) -> Option<&'a Loaded> {
+    let of_killed = manifest.loading.as_ref().filter(|loading| {
+        let load_id = manifest.load_id(loading.epoch, &loading.pages);
+        own.iter().any(|load| load.load_id == load_id)
+    });
+    of_killed.or(manifest.loaded.as_ref())
+}
+
+/// Returns whether these are all pages of the run, so that resuming it only removes its files.
+fn is_everything(manifest: &Manifest, committed: &Loaded) -> bool {
+    match manifest.progress {
+        Progress::Complete { pages } => committed.pages.len() == pages as usize,
+        _ => false,
+    }
+}
+
+/// Returns the days whose rows the load of the run would change.
+fn days_to_load(manifest: &Manifest, run: &EventRun, committed: Option<&Loaded>) -> BTreeSet<Date> {
+    let days = |from: Date, to: Date| from.series(1.day()).take_while(move |day| *day <= to);
+    match (run.replaced_days, committed) {
+        (Some((from, to)), _) => days(from, to).collect(),
+        (None, None) => days(run.query.from, run.query.to).collect(),
+        (None, Some(committed)) => {
+            let is_missing = |(part, record): &(u32, &SliceRecord)| {
+                record.state == SliceState::Planned && !committed.pages.contains(part)
+            };
+            let missing = (0..).zip(&manifest.slices).filter(is_missing);
+            missing.flat_map(|(_, record)| days(record.slice.from, record.slice.to)).collect()
+        }
+    }
+}
+
+/// Returns the days that newer loads fetched. If the run only adds rows, loads of other events do not count.
+fn newer_days(run: &EventRun, newer: &[RecordedLoad], database: &Path, table: &TableName) -> Result<BTreeSet<Date>> {
+    let counts = |load: &&RecordedLoad| run.replaced_days.is_some() || covers(load, &run.query);
+    let newer: BTreeSet<&str> = newer.iter().filter(counts).map(|load| load.run_id.as_str()).collect();
+    let is_newer = |day: &RecordedDay| day.run_id.as_deref().is_some_and(|run_id| newer.contains(run_id));
+    Ok(load::fetched_days(database, table)?.into_iter().filter(is_newer).map(|day| day.day).collect())
+}
+
+/// Returns whether a load selected at least these events of its days.
+fn covers(load: &RecordedLoad, query: &EventQuery) -> bool {
+    let selected = serde_json::from_str::<EventQuery>(&load.filters);
+    selected.is_ok_and(|selected| !selected.selects_some() || selected.difference(query).is_none())
+}
+
+/// Returns whether a load selected the same profiles, whenever they were seen.
+fn has_same_filters(load: &RecordedLoad, manifest: &Manifest) -> bool {
+    let without_since = |query: &ProfileQuery| ProfileQuery { since: None, ..query.clone() };
+    let selected = serde_json::from_str::<ProfileQuery>(&load.filters);
+    selected.is_ok_and(|selected| without_since(&selected) == without_since(&manifest.query))
+}
