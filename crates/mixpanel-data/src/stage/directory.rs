@@ -51,6 +51,13 @@ impl Stage {
             make_root(&root)?;
             make_directory(&directory)
         })?;
+        Self::fill(root, directory.clone(), manifest).inspect_err(|_| {
+            // Without a manifest, it would be listed as a run that cannot be read.
+            let _ = remove_run(&roots.root, &directory);
+        })
+    }
+
+    fn fill(root: PathBuf, directory: PathBuf, manifest: Manifest) -> Result<Self> {
         let lock = lock_directory(&directory)?;
         let stage = Self { root, directory, manifest, files: BTreeMap::new(), _lock: lock };
         make_directory(&stage.pages_directory(stage.manifest.epoch))?;

@@ -103,10 +103,25 @@ pub(crate) fn discard(roots: &StageRoots, run_id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes the leftovers of killed processes: streams, which cannot be resumed, and runs whose removal was interrupted.
+/// Removes the leftovers of killed processes: streams, which cannot be resumed, and runs whose creation or removal was
+/// interrupted.
 /// Best effort: a failed removal is retried next time.
 pub(crate) fn sweep(roots: &StageRoots) {
     roots.all().for_each(sweep_root);
+}
+
+/// Returns whether a directory is that of a run that was never written: it has no manifest and no other contents. Its
+/// lock file has a process id, so that its creation is not under way.
+fn is_only_begun(directory: &Path) -> bool {
+    let is_empty = |entry: &DirEntry| match entry.file_name().to_string_lossy().as_ref() {
+        "lock" => entry.metadata().is_ok_and(|lock| lock.len() > 0),
+        name if name.starts_with(EPOCH_PREFIX) => {
+            fs::read_dir(entry.path()).is_ok_and(|mut files| files.next().is_none())
+        }
+        _ => false,
+    };
+    let entries = fs::read_dir(directory).and_then(Iterator::collect::<std::io::Result<Vec<DirEntry>>>);
+    entries.is_ok_and(|entries| !entries.is_empty() && entries.iter().all(is_empty))
 }
 
 fn sweep_root(root: &Path) {
@@ -116,6 +131,7 @@ fn sweep_root(root: &Path) {
         // While a stream is being created, its lock file does not contain a process id yet.
         let was_locked = || fs::metadata(entry.path().join("lock")).is_ok_and(|lock| lock.len() > 0);
         let is_left_over = name.starts_with(REMOVED_PREFIX) || (name.starts_with(STREAM_PREFIX) && was_locked());
+        let is_left_over = is_left_over || is_only_begun(&entry.path());
         if is_left_over && holder(&entry.path()).is_none() {
             let _ = fs::remove_dir_all(entry.path());
         }

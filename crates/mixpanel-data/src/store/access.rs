@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::location::unexpected_logs;
 use super::settings::{Effort, Tuning};
 use super::sql_text::{as_pattern, literal};
 
@@ -90,7 +91,7 @@ pub(crate) fn spill_directory(stage_directory: &Path) -> PathBuf {
 /// `enable_external_access=false` still lets `COPY`, `ATTACH` and `read_blob` access the database's own files and the
 /// directories listed here: a query could plant a write-ahead log, or drop the file's lock by opening and closing it.
 /// For user queries, the local file system is therefore disabled entirely.
-pub(super) fn fences(access: Access<'_>) -> String {
+pub(super) fn fences(path: &Path, access: Access<'_>) -> String {
     let mut sql = String::new();
     if let Access::Load { stage_directory, .. } = access {
         // DuckDB checks the pattern before expanding it, and each file when opening it.
@@ -98,8 +99,13 @@ pub(super) fn fences(access: Access<'_>) -> String {
         let (path, pattern) = (literal(&directory), literal(&as_pattern(&directory)));
         write!(sql, "SET allowed_directories=[{path}, {pattern}];").expect("a string can be written to");
     }
+    let mut paths = unexpected_logs(path);
     if let Access::Export { file, .. } = access {
-        write!(sql, "SET allowed_paths=[{}];", literal(&file.to_string_lossy())).expect("a string can be written to");
+        paths.push(file.to_owned());
+    }
+    if !paths.is_empty() {
+        let paths: Vec<String> = paths.iter().map(|path| literal(&path.to_string_lossy())).collect();
+        write!(sql, "SET allowed_paths=[{}];", paths.join(", ")).expect("a string can be written to");
     }
     sql.push_str("SET enable_external_access=false;");
     if matches!(access, Access::ReadOnly) {

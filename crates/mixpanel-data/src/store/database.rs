@@ -311,7 +311,7 @@ fn connect(engine: Option<Engine>, path: &Path, access: Access<'_>, guard: Optio
         connection.execute_batch(CHECKPOINT_ALWAYS).map_err(fail)?;
     }
     use_utc(&connection).map_err(fail)?;
-    connection.execute_batch(&fences(access)).map_err(fail)?;
+    connection.execute_batch(&fences(path, access)).map_err(fail)?;
     Ok(connection)
 }
 

@@ -84,7 +84,9 @@ pub(crate) fn statement(what: &str, error: &duckdb::Error) -> Error {
     } else {
         ErrorKind::Storage
     };
-    let error = Error::new(kind, format!("cannot {what}")).with_source(Message(cleaned(&text)));
+    // DuckDB calls a database invalidated that it only has to open again.
+    let reason = text.rsplit_once("Original error: ").map_or(&*text, |(_, reason)| reason);
+    let error = Error::new(kind, format!("cannot {what}")).with_source(Message(cleaned(reason)));
     match os_error(&text) {
         Some(number) => error.with_detail("os_error", number.raw_os_error()),
         None => error,

@@ -49,7 +49,7 @@ pub(crate) fn locate(path: &Path) -> Result<Location> {
         Ok(found) if found.len() == 0 => {
             Err(unusable(path, format!("`{shown}` is an empty file, not a DuckDB database")))
         }
-        Ok(_) => Ok(Location::Present(absolute)),
+        Ok(_) => check_logs_are_files(&absolute).map(|()| Location::Present(absolute)),
         Err(error) if error.kind() == IoKind::NotFound => {
             if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
                 let message = format!("`{shown}` names a directory, not a database file");
@@ -130,6 +130,34 @@ pub(super) fn log_path(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{name}{suffix}{parameters}"))
 }
 
+/// Returns the logs of a database that DuckDB would not expect to be its own: it allows only paths that end with the
+/// suffix of a log.
+pub(super) fn unexpected_logs(path: &Path) -> Vec<PathBuf> {
+    let is_usual = |suffix: &str| log_path(path, suffix).to_string_lossy().ends_with(suffix);
+    LOGS.into_iter().filter(|suffix| !is_usual(suffix)).map(|suffix| log_path(path, suffix)).collect()
+}
+
+/// Checks that DuckDB can open the logs of a database. Opening a pipe waits for another process, and cannot be stopped.
+///
+/// # Errors
+/// `DatabaseUnusable`; `Storage` if a path cannot be examined.
+fn check_logs_are_files(path: &Path) -> Result<()> {
+    for log in LOGS.map(|suffix| log_path(path, suffix)) {
+        match fs::metadata(&log) {
+            Ok(found) if !found.is_file() => return Err(not_a_log(path, &log)),
+            Err(error) if error.kind() != IoKind::NotFound => return Err(Error::io("access", &log, error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn not_a_log(path: &Path, log: &Path) -> Error {
+    let message =
+        format!("`{}` is where DuckDB keeps its write-ahead log, but it is not a regular file", log.display());
+    unusable(path, message).with_path(log)
+}
+
 /// Checks that a new database would not get the rows of one that is gone: DuckDB applies the log next to a file without
 /// checking whose log it is, as long as the file has no checkpoint yet.
 ///
@@ -137,7 +165,12 @@ pub(super) fn log_path(path: &Path, suffix: &str) -> PathBuf {
 /// `DatabaseUnusable`.
 pub(crate) fn check_no_log(path: &Path) -> Result<()> {
     let logs = LOGS.map(|suffix| log_path(path, suffix));
-    let Some(log) = logs.iter().find(|log| fs::metadata(log).is_ok_and(|log| log.len() > 0)) else { return Ok(()) };
+    // Not even a link to an empty file may be there: DuckDB would write the log of the new database to its target.
+    let is_taken = |log: &&PathBuf| fs::symlink_metadata(log).is_ok_and(|found| !found.is_file() || found.len() > 0);
+    let Some(log) = logs.iter().find(is_taken) else { return Ok(()) };
+    if !fs::symlink_metadata(log).is_ok_and(|found| found.is_file()) {
+        return Err(not_a_log(path, log));
+    }
     let message = format!(
         "`{}` does not exist, but its write-ahead log `{}` does, and DuckDB would apply it to a new database",
         path.display(),

@@ -113,11 +113,16 @@ fn place(keep: Option<&Path>) -> Result<Place, Failure> {
         Failure::new(format!("cannot use the directory `{}`", directory.display())).caused_by(&error)
     };
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
-    let database = std::path::absolute(directory).map_err(failed)?.join(FILE);
-    if database.try_exists().map_err(failed)? {
-        return Err(Failure::new(format!("`{}` already exists", database.display()))
-            .hint("choose another directory with `--keep`"));
+    let directory = std::path::absolute(directory).map_err(failed)?;
+    // A log or another file of a database that is gone would belong to the new one.
+    for entry in std::fs::read_dir(&directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with(FILE) {
+            return Err(Failure::new(format!("`{}` already exists", entry.path().display()))
+                .hint("choose another directory with `--keep`"));
+        }
     }
+    let database = directory.join(FILE);
     Ok(Place { database, kept: true, _temporary: None })
 }
 

@@ -138,3 +138,128 @@ fn a_resumed_run_that_still_has_no_page_is_not_called_resumable() {
     let run = home.run(&["fetch", "resume", "users", "--db", "my.db"]).exits(2);
     assert!(!run.stderr.contains("kept") && !run.stderr.contains("fetch resume"), "{}", run.stderr);
 }
+
+/// DuckDB inserts the suffix of a log before the first question mark.
+#[test]
+fn a_database_is_loaded_with_its_own_log_whatever_its_name() {
+    let simulator = Simulator::with_faults(300, &[]);
+    for name in ["my.db", "q?.db", "my?x=1.db", "?.db", "a.db?", "it's?.db"] {
+        let home = Home::new().with_server(&simulator);
+        let connection = Connection::open(home.path().join(name)).expect("a database");
+        let rows = "PRAGMA disable_checkpoint_on_shutdown; SET checkpoint_threshold = '1TB'; CREATE TABLE mine (i INT);
+                    INSERT INTO mine VALUES (1), (2)";
+        connection.execute_batch(rows).expect("SQL");
+        drop(connection);
+        let counts = |sql: &str| home.run(&["query", "sql", "-s", "-f", "plain", "--db", name, sql]).exits(0).stdout;
+        assert_eq!(counts("SELECT count(*) FROM mine"), "2\n", "{name}: read with its log");
+        home.run(&["fetch", "profiles", "users", "-q", "--db", name]).exits(0);
+        home.run(&["fetch", "profiles", "users", "-q", "--replace", "--db", name]).exits(0);
+        home.run(&["verify", "users", "--db", name]).exits(0);
+        let file = home.path().join("users.csv");
+        let file = file.to_str().expect("UTF-8");
+        home.run(&["query", "sql", "-q", "--db", name, "--output", file, "FROM users"]).exits(0);
+        assert_eq!(
+            counts("SELECT (SELECT count(*) FROM mine) * 1000 + (SELECT count(*) FROM users)"),
+            "2300\n",
+            "{name}"
+        );
+    }
+}
+
+/// DuckDB would wait for the other end of a pipe, without an end.
+#[test]
+fn only_a_regular_file_is_accepted_as_a_log() {
+    let simulator = Simulator::with_faults(300, &[]);
+    for suffix in [".wal", ".wal.checkpoint", ".wal.recovery"] {
+        for kind in ["pipe", "socket", "loop", "directory", "link"] {
+            for exists in [false, true] {
+                let home = Home::new().with_server(&simulator);
+                if exists {
+                    home.run(&["fetch", "profiles", "users", "-q", "--db", "my.db"]).exits(0);
+                }
+                let log = home.path().join(format!("my.db{suffix}"));
+                let empty = home.path().join("empty");
+                match kind {
+                    "pipe" => drop(std::process::Command::new("mkfifo").arg(&log).status().expect("a pipe")),
+                    "socket" => drop(std::os::unix::net::UnixListener::bind(&log).expect("a socket")),
+                    "loop" => std::os::unix::fs::symlink(&log, &log).expect("a link"),
+                    "directory" => fs::create_dir(&log).expect("a directory"),
+                    // To an empty file: only a database that exists can have it.
+                    _ => {
+                        fs::write(&empty, "").expect("a file");
+                        std::os::unix::fs::symlink(&empty, &log).expect("a link");
+                    }
+                }
+                let requests = simulator.stats().requests;
+                let run = home.run(&["fetch", "profiles", "users", "--append", "-q", "--db", "my.db"]);
+                if kind == "link" && exists {
+                    run.exits(0);
+                    continue;
+                }
+                let run = run.exits(1);
+                assert!(run.stderr.contains(&format!("my.db{suffix}`")), "{kind}, {exists}: {}", run.stderr);
+                assert_eq!(simulator.stats().requests, requests, "{kind}, {exists}: nothing is requested");
+                if exists {
+                    let read = home.run(&["query", "sql", "--db", "my.db", "FROM users"]).exits(1);
+                    assert!(read.stderr.contains(&format!("my.db{suffix}`")), "{kind}: {}", read.stderr);
+                }
+            }
+        }
+    }
+}
+
+/// Whatever stops a fetch before its run is written, no run is left that cannot be read.
+#[test]
+fn a_run_that_could_not_be_written_leaves_nothing() {
+    let simulator = Simulator::with_faults(300, &[]);
+    let home = Home::new().with_server(&simulator);
+    // The files of the rehearsal are smaller than a manifest with this filter.
+    let long = "a".repeat(30_000);
+    let fetch = format!(r#"mp fetch profiles users -q --where 'properties["a"] == "{long}"'"#);
+    let run = home.shell_with_mp(&format!("ulimit -f 40; {fetch}"));
+    assert!(run.stderr.contains("manifest.json`"), "{}", run.stderr);
+    assert_eq!(simulator.stats().requests, 0);
+    assert_eq!(home.run(&["fetch", "status", "-f", "json"]).exits(0).stdout, "[]\n");
+    // A process that was killed at this moment leaves a directory; the next fetch removes it.
+    let stage = home.path().join(".mp/data/12345.db.stage");
+    let begun = stage.join("20261127T214650868Z-e83e27a8");
+    fs::create_dir_all(begun.join("generation-0")).expect("a directory");
+    fs::write(begun.join("lock"), "99999999").expect("a file");
+    let run = home.run(&["fetch", "profiles", "users", "--no-progress"]).exits(0);
+    assert!(!run.stderr.contains("cannot be read"), "{}", run.stderr);
+    assert!(!begun.exists());
+    // With a page, it is kept.
+    fs::create_dir_all(begun.join("generation-0")).expect("a directory");
+    fs::write(begun.join("lock"), "99999999").expect("a file");
+    fs::write(begun.join("generation-0/page-000000.parquet"), "a page").expect("a file");
+    let run = home.run(&["fetch", "profiles", "users", "--append", "--no-progress"]).exits(0);
+    assert!(run.stderr.contains("cannot be read"), "{}", run.stderr);
+    assert!(begun.exists());
+}
+
+#[test]
+fn a_full_disk_is_named_without_the_words_of_the_engine() {
+    let simulator = Simulator::with_faults(3_000, &[]);
+    for blocks in [700, 900] {
+        let home = Home::new().with_server(&simulator);
+        let run = home.shell_with_mp(&format!("ulimit -f {blocks}; mp fetch profiles users -q --page-size 1000"));
+        let run = run.says(&["cannot commit the load into table `users`", "File too large", "the limit with `ulimit"]);
+        assert!(!run.stderr.contains("invalidated") && !run.stderr.contains("Checkpoint"), "{}", run.stderr);
+        home.shell_with_mp(&run.resume_command()).exits(0);
+        home.run(&["verify", "users"]).exits(0);
+    }
+}
+
+#[test]
+fn a_demo_names_its_own_option_if_files_are_left() {
+    for file in ["demo.db", "demo.db.wal", "demo.db.undo", "demo.db.wal.checkpoint"] {
+        let home = Home::new();
+        let directory = home.path().join("demo");
+        fs::create_dir(&directory).expect("a directory");
+        fs::write(directory.join(file), "rows").expect("a file");
+        let run = home.run(&["demo", "--keep", "demo"]).exits(1).prints_nothing();
+        let run = run.says(&[&format!("demo/{file}` already exists"), "choose another directory with `--keep`"]);
+        assert!(!run.stderr.contains("--db"), "{}", run.stderr);
+        assert_eq!(fs::read(directory.join(file)).expect("a file"), b"rows");
+    }
+}
