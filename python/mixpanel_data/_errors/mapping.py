@@ -111,7 +111,8 @@ def _hint_of_run(run_id: str, code: str, details: Mapping[str, Any]) -> str:
     if "emptied_rows" in details:
         return f"if that is correct, {call(', allow_empty=True')} empties the table"
     if details.get("superseded"):
-        chosen = details.get("resumed_with")
+        # A run that creates its table can only add to one that exists.
+        chosen = details.get("resumed_with") or ("append" if code == "TABLE_EXISTS" else None)
         option = f', if_exists="{chosen}"' if chosen else ""
         loading = call(f"{option}, replace_newer=True")
         return f"the table is newer than this run, so it was kept; {loading} loads the older records nevertheless"

@@ -33,7 +33,7 @@ use super::selection::Selection;
 use super::source::PriorRun;
 use super::stage_roots::stage_roots;
 use super::start::{check_sample, new_manifest, preflight, repair, tell, validate_for_table};
-use super::superseded::{check_not_superseded, check_replaces_no_more_than_fetched};
+use super::superseded::{check_not_superseded, check_replaces_no_more_than_fetched, note_if_superseded};
 use super::unfinished::{check_alone, open_run};
 use super::unmatched::events_of_stage;
 use super::validate::{Validated, validate};
@@ -107,7 +107,15 @@ pub(super) async fn resume_into_table(
     let stage = blocking(move || open_run(&path, &name, run_id.as_deref())).await?;
     let run = RunOnDisk::of(&stage);
     check_dataset(stage.manifest(), dataset)?;
-    resume_stage(client, database, stage, resume, watch).await.map_err(|error| run.name_in(error))
+    let manifest = stage.manifest().clone();
+    match resume_stage(client, database, stage, resume, watch).await {
+        Err(error) if error.kind() == ErrorKind::TableExists => {
+            let path = database.to_owned();
+            let error = blocking(move || Ok(note_if_superseded(error, &manifest, &path))).await?;
+            Err(run.name_in(error))
+        }
+        result => result.map_err(|error| run.name_in(error)),
+    }
 }
 
 async fn resume_stage(

@@ -46,8 +46,12 @@ pub(super) fn is_superseded(manifest: &Manifest, if_exists: IfExists, database: 
     }
     let table = TableName::parse(&manifest.table)?;
     let loads = newer_loads(manifest, database, &table)?;
-    let (own, newer): (Vec<_>, Vec<_>) = loads.into_iter().partition(|load| load.run_id == manifest.run_id);
-    let committed = committed(manifest, &own);
+    // If another run has made the table anew since, nothing of this run is in it.
+    let made = loads.iter().rposition(|load| load.made_table && load.run_id != manifest.run_id);
+    let is_own = |load: &RecordedLoad| load.run_id == manifest.run_id;
+    let has_own = made.is_none_or(|made| loads.iter().skip(made).any(is_own));
+    let committed = committed(manifest, &loads).filter(|_| has_own || adds_rows(manifest.if_exists));
+    let newer: Vec<RecordedLoad> = loads.into_iter().filter(|load| load.run_id != manifest.run_id).collect();
     if newer.is_empty() || committed.is_some_and(|pages| is_everything(manifest, pages)) {
         return Ok(false);
     }
@@ -57,12 +61,17 @@ pub(super) fn is_superseded(manifest: &Manifest, if_exists: IfExists, database: 
         Some(run) if run.replaced_days.is_none() && replaces => Ok(true),
         Some(run) => {
             let days = days_to_load(manifest, run, committed);
-            let newer = newer_days(run, &newer, database, &table)?;
-            // It cannot be loaded into this table anyway. The question is whether all of it is there.
-            let needs_all = if_exists == IfExists::Fail && committed.is_none();
-            Ok(if needs_all { days.iter().all(|day| newer.contains(day)) } else { !days.is_disjoint(&newer) })
+            // A run that creates its table cannot be loaded into this one. The question is whether all of it is there.
+            if if_exists == IfExists::Fail && committed.is_none() {
+                let newer = newer_days(newer.iter().filter(|load| covers(load, &run.query)), database, &table)?;
+                return Ok(days.is_subset(&newer));
+            }
+            let counts = |load: &&RecordedLoad| run.replaced_days.is_some() || overlaps(load, &run.query);
+            Ok(!days.is_disjoint(&newer_days(newer.iter().filter(counts), database, &table)?))
         }
-        None if replaces || if_exists == IfExists::Upsert => Ok(true),
+        None if replaces || if_exists == IfExists::Upsert => {
+            Ok(newer.iter().any(|load| load.has_rows || load.made_table))
+        }
         // At most, profiles whose id is not in the table are added.
         None => Ok(newer.iter().any(|load| load.is_whole && (load.made_table || has_same_filters(load, manifest)))),
     }
@@ -82,6 +91,14 @@ pub(super) fn check_not_superseded(manifest: &Manifest, chosen: Option<IfExists>
         Some(chosen) => error.with_detail("resumed_with", chosen),
         None => error,
     })
+}
+
+/// Adds to the error of a run that cannot create its table whether adding its records to the table would be refused as
+/// well, because they are older.
+pub(super) fn note_if_superseded(error: Error, manifest: &Manifest, database: &Path) -> Error {
+    let is_superseded =
+        error.kind() == ErrorKind::TableExists && is_superseded(manifest, IfExists::Append, database).unwrap_or(false);
+    if is_superseded { error.with_detail("superseded", true) } else { error }
 }
 
 /// Checks that a run that has only a part of its table does not replace the whole table.
@@ -121,11 +138,16 @@ fn newer_loads(manifest: &Manifest, database: &Path, table: &TableName) -> Resul
     Ok(loads.into_iter().filter(|load| !is_older(load)).collect())
 }
 
-/// Returns the pages of the run that are in the table, also if a killed process could not record that.
-fn committed<'a>(manifest: &'a Manifest, own: &[RecordedLoad]) -> Option<&'a Loaded> {
+/// Returns whether a load adds rows to an existing table.
+fn adds_rows(if_exists: IfExists) -> bool {
+    matches!(if_exists, IfExists::Append | IfExists::Upsert)
+}
+
+/// Returns the pages of the run that a load has committed, also if a killed process could not record that.
+fn committed<'a>(manifest: &'a Manifest, loads: &[RecordedLoad]) -> Option<&'a Loaded> {
     let of_killed = manifest.loading.as_ref().filter(|loading| {
         let load_id = manifest.load_id(loading.epoch, &loading.pages);
-        own.iter().any(|load| load.load_id == load_id)
+        loads.iter().any(|load| load.load_id == load_id)
     });
     of_killed.or(manifest.loaded.as_ref())
 }
@@ -154,10 +176,13 @@ fn days_to_load(manifest: &Manifest, run: &EventRun, committed: Option<&Loaded>)
     }
 }
 
-/// Returns the days that newer loads fetched. If the run only adds rows, loads of other events do not count.
-fn newer_days(run: &EventRun, newer: &[RecordedLoad], database: &Path, table: &TableName) -> Result<BTreeSet<Date>> {
-    let counts = |load: &&RecordedLoad| run.replaced_days.is_some() || covers(load, &run.query);
-    let newer: BTreeSet<&str> = newer.iter().filter(counts).map(|load| load.run_id.as_str()).collect();
+/// Returns the days that these loads fetched, and no later load.
+fn newer_days<'a>(
+    newer: impl Iterator<Item = &'a RecordedLoad>,
+    database: &Path,
+    table: &TableName,
+) -> Result<BTreeSet<Date>> {
+    let newer: BTreeSet<&str> = newer.map(|load| load.run_id.as_str()).collect();
     let is_newer = |day: &RecordedDay| day.run_id.as_deref().is_some_and(|run_id| newer.contains(run_id));
     Ok(load::fetched_days(database, table)?.into_iter().filter(is_newer).map(|day| day.day).collect())
 }
@@ -166,6 +191,15 @@ fn newer_days(run: &EventRun, newer: &[RecordedLoad], database: &Path, table: &T
 fn covers(load: &RecordedLoad, query: &EventQuery) -> bool {
     let selected = serde_json::from_str::<EventQuery>(&load.filters);
     selected.is_ok_and(|selected| !selected.selects_some() || selected.difference(query).is_none())
+}
+
+/// Returns whether a load may have selected some of these events.
+fn overlaps(load: &RecordedLoad, query: &EventQuery) -> bool {
+    serde_json::from_str::<EventQuery>(&load.filters).map_or(true, |selected| {
+        selected.events.is_empty()
+            || query.events.is_empty()
+            || selected.events.iter().any(|event| query.events.contains(event))
+    })
 }
 
 /// Returns whether a load selected the same profiles, whenever they were seen.

@@ -1,11 +1,13 @@
 //! Runs whose table was loaded after they began. The order of the loads counts, not what any clock says.
 
+use std::path::Path;
 use std::time::Duration;
 
 use mixpanel_simulator::{EventOptions, Events, ProfileSource, Records, Revision, SimulatorConfig};
 use serde_json::Value;
 
 use crate::events::{self, days};
+use crate::process::{end, start};
 use crate::support::{Home, Simulator};
 
 const LAST: [&str; 2] = ["--since", "last"];
@@ -267,4 +269,93 @@ fn a_run_of_events_is_resumed_if_only_other_days_or_events_were_loaded_since() {
         let home = home.with_server(&failing);
         home.run(&["fetch", "resume", "events", "-q"]).exits(0);
     }
+}
+
+/// A process that is killed after its commit leaves a run that only has to be removed.
+#[test]
+fn a_run_that_was_loaded_brings_nothing_back_after_the_table_was_made_anew() {
+    for older in ["--replace", "--upsert"] {
+        let first = Simulator::start(version(1, &["pages=2 delay=1s"]));
+        let home = Home::new().with_server(&first);
+        fetch(&home, &[]).exits(0);
+        // The load fails, because the database is locked.
+        let fetch_again = ["fetch", "profiles", "users", older, "--lock-wait", "1s"];
+        let (child, words) = start(&home, &fetch_again, "page 1");
+        let held = duckdb::Connection::open(home.database()).expect("a database");
+        end(child, words).exits(1);
+        drop(held);
+        // The run is put back after its load, as if its removal had not begun.
+        let run_id = runs(&home)[0]["run_id"].as_str().expect("an id").to_owned();
+        let stage = home.path().join(".mp/data/12345.db.stage");
+        let (run, aside) = (stage.join(&run_id), home.path().join("aside"));
+        let copy = |from: &Path, to: &Path| {
+            std::fs::create_dir_all(to.parent().expect("a directory")).expect("a directory");
+            let copied = std::process::Command::new("cp").arg("-r").args([from, to]).status();
+            assert!(copied.expect("a copy").success());
+        };
+        copy(&run, &aside);
+        home.run(&["fetch", "resume", "users", "-q"]).exits(0);
+        copy(&aside, &run);
+        assert_eq!(runs(&home)[0]["is_superseded"], false);
+        let second = Simulator::start(version(2, &[]));
+        let home = home.with_server(&second);
+        fetch(&home, &["--replace"]).exits(0);
+        let loaded = contents(&home);
+        let is_added_to = older == "--upsert";
+        assert_eq!(runs(&home)[0]["is_superseded"], !is_added_to, "{older}");
+        for chosen in ["--replace", "--upsert", "--append"] {
+            let run = home.run(&["fetch", "resume", "users", "-q", chosen]);
+            assert_eq!(contents(&home), loaded, "{older}, {chosen}: {}", run.stderr);
+            if is_added_to {
+                break;
+            }
+            run.exits(1).says(&["was loaded after this run began"]);
+        }
+    }
+}
+
+#[test]
+fn the_command_that_adds_older_records_to_a_table_made_meanwhile_is_the_one_that_works() {
+    let home = Home::new();
+    let first = Simulator::start(version(1, &["pages=1 status=401 times=1"]));
+    let home = home.with_server(&first);
+    fetch(&home, &[]).exits(2);
+    let second = Simulator::start(version(2, &[]));
+    let home = home.with_server(&second);
+    fetch(&home, &["--distinct-id", "u1"]).exits(0);
+    let home = home.with_server(&first);
+    let command = home.run(&["fetch", "resume", "users", "-q"]).exits(1).resume_command();
+    home.shell(&command).exits(0);
+    assert_eq!(contents(&home), "u0,1\nu1,2\nu2,1\n");
+}
+
+/// Every id is in the table, so nothing was added, and the run has the newest profiles.
+#[test]
+fn a_load_that_wrote_nothing_supersedes_no_run() {
+    let (home, _first) = with_older_run(&["--upsert"]);
+    let second = Simulator::start(version(2, &[]));
+    let home = home.with_server(&second);
+    fetch(&home, &["--append"]).exits(0);
+    assert_eq!(runs(&home)[0]["is_superseded"], false);
+    home.run(&["fetch", "resume", "users", "-q"]).exits(0);
+}
+
+/// A sample does not have all events of its days, but the run could bring back those that were deleted since.
+#[test]
+fn a_sample_of_the_days_keeps_an_older_run_from_adding_to_them() {
+    let project = Events::new(&revision(1, &[]));
+    let to = days(&project, 1, 1)[0].to_string();
+    let failing = Simulator::start(revision(1, &[&format!("days={to}..{to} times=1 status=401")]));
+    let home = Home::new().with_server(&failing);
+    events::fetch(&home, &project, (4, 1), &["--chunk-days", "1", "-q"]).exits(2);
+    let second = Simulator::start(revision(3, &[]));
+    let home = home.with_server(&second);
+    events::fetch(&home, &project, (4, 1), &["--limit", "40", "-q"]).exits(0);
+    let loaded = days_of(&home);
+    let home = home.with_server(&failing);
+    let command = home.run(&["fetch", "resume", "events", "-q"]).exits(1).resume_command();
+    home.run(&["fetch", "resume", "events", "-q", "--append"]).exits(1).says(&["was loaded after this run began"]);
+    assert_eq!(days_of(&home), loaded);
+    assert!(command.contains("--append --force"), "{command}");
+    home.shell(&command).exits(0);
 }

@@ -24,6 +24,8 @@ pub(crate) struct RecordedLoad {
     pub(crate) load_id: String,
     /// Whether it created the table.
     pub(crate) made_table: bool,
+    /// Whether it added or replaced rows.
+    pub(crate) has_rows: bool,
     /// Whether it has everything that it selects.
     pub(crate) is_whole: bool,
     /// The filters as JSON.
@@ -113,15 +115,15 @@ fn read(connection: &Connection, table: &TableName, id: &str, after: i64) -> Res
     let sql = format!(
         "SELECT system.main.epoch_us(started_at), run_id::VARCHAR, ({id})::VARCHAR,
              coalesce({made_table}, on_existing IN ('fail', 'replace'), false),
-             NOT coalesce(partial, true) AND (filters->>'limit') IS NULL, coalesce(filters::VARCHAR, '')
+             coalesce(rows, 1) > 0, NOT coalesce(partial, true) AND (filters->>'limit') IS NULL, coalesce(filters::VARCHAR, '')
          FROM main._fetches WHERE {OF_TABLE} AND rowid > ? ORDER BY rowid"
     );
     let mut query = connection.prepare(&sql)?;
     let rows = query.query_map(params![table.as_str(), after], |row| {
         let started_at = Timestamp::from_microsecond(row.get(0)?).unwrap_or_default();
         let (run_id, load_id, made_table) = (row.get(1)?, row.get(2)?, row.get(3)?);
-        let (is_whole, filters) = (row.get(4)?, row.get(5)?);
-        Ok(RecordedLoad { started_at, run_id, load_id, made_table, is_whole, filters })
+        let (has_rows, is_whole, filters) = (row.get(4)?, row.get(5)?, row.get(6)?);
+        Ok(RecordedLoad { started_at, run_id, load_id, made_table, has_rows, is_whole, filters })
     })?;
     rows.collect()
 }

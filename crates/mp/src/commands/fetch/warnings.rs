@@ -102,7 +102,9 @@ fn kept(error: &Error, command: &str, records: Records) -> String {
         return format!("if that is correct, `{command} --allow-empty` empties the table");
     }
     if error.is_superseded() {
-        let option = error.resumed_with().map(|option| format!(" --{option}")).unwrap_or_default();
+        // A run that creates its table can only add to one that exists.
+        let chosen = error.resumed_with().or((error.kind() == ErrorKind::TableExists).then_some("append"));
+        let option = chosen.map(|option| format!(" --{option}")).unwrap_or_default();
         return format!(
             "the table is newer than this run, so it was kept; `{command}{option} --force` loads the older {what} nevertheless"
         );
