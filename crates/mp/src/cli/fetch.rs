@@ -130,7 +130,7 @@ pub(crate) struct ResumeArgs {
     #[arg(long)]
     pub(crate) accept_partial: bool,
 
-    /// Replace a table that was created after the run began
+    /// Replace the table, if it exists
     #[arg(long, conflicts_with_all = ["append", "upsert"], help_heading = "The table")]
     pub(crate) replace: bool,
 
@@ -138,11 +138,11 @@ pub(crate) struct ResumeArgs {
     #[arg(long, help_heading = "The table")]
     pub(crate) force: bool,
 
-    /// Add profiles with new ids to a table that was created after the run began
+    /// Add profiles with new ids to the table, if it exists
     #[arg(long, conflicts_with = "upsert", help_heading = "The table")]
     pub(crate) append: bool,
 
-    /// Update a table that was created after the run began, as `mp fetch profiles --upsert` does
+    /// Update the table, if it exists, as `mp fetch profiles --upsert` does
     #[arg(long, help_heading = "The table")]
     pub(crate) upsert: bool,
 

@@ -102,7 +102,7 @@ fn a_project_may_lose_its_last_profile() {
 #[test]
 fn resuming_after_the_table_was_replaced_needs_an_explicit_mode() {
     let healthy = Simulator::with_faults(450, &[]);
-    for (answer, expected) in [(&["--append"][..], "450"), (&["--upsert"], "450"), (&["--replace", "--force"], "450")] {
+    for answer in ["--append", "--upsert", "--replace"] {
         let broken = Simulator::with_faults(450, &["pages=2 status=404"]);
         let (home, run) = fetch(&broken, Home::new(), &[]);
         let _ = run.exits(1);
@@ -115,9 +115,11 @@ fn resuming_after_the_table_was_replaced_needs_an_explicit_mode() {
         let run = assert_run!(home.run(&resume).exits(1), "refused");
         assert_eq!(healthy.stats().requests, before, "nothing is requested for it: {}", run.stderr);
         assert_eq!(rows(&home), "200");
-        let run = home.run(&[&resume[..], answer].concat()).exits(0);
-        assert_eq!(rows(&home), expected, "{answer:?}: {}", run.stderr);
-        assert_eq!(home.run(&["fetch", "status", "-f", "jsonl"]).exits(0).stdout, "", "{answer:?}");
+        home.run(&[&resume[..], &[answer]].concat()).exits(1).says(&["was loaded after this run began"]);
+        assert_eq!(rows(&home), "200");
+        let run = home.run(&[&resume[..], &[answer, "--force"]].concat()).exits(0);
+        assert_eq!(rows(&home), "450", "{answer}: {}", run.stderr);
+        assert_eq!(home.run(&["fetch", "status", "-f", "jsonl"]).exits(0).stdout, "", "{answer}");
     }
 }
 
