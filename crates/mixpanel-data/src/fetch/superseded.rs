@@ -39,11 +39,8 @@ impl Manifest {
 }
 
 /// Returns whether a load after the start of the run changed what the run would change, if it is resumed with
-/// `if_exists`. An estimate is never superseded.
+/// `if_exists`.
 pub(super) fn is_superseded(manifest: &Manifest, if_exists: IfExists, database: &Path) -> Result<bool> {
-    if manifest.progress == Progress::Planned {
-        return Ok(false);
-    }
     let table = TableName::parse(&manifest.table)?;
     let loads = newer_loads(manifest, database, &table)?;
     // If another run has made the table anew since, nothing of this run is in it.

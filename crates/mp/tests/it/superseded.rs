@@ -159,17 +159,22 @@ fn a_run_that_completes_its_own_load_brings_no_older_profiles() {
 
 /// An estimate keeps its page for the fetch, but not if the table was loaded in between.
 #[test]
-fn a_fetch_does_not_use_an_estimate_that_precedes_the_last_load() {
+fn an_estimate_that_precedes_the_last_load_is_not_used() {
     for planned in [&["--replace"][..], &["--upsert"], &[]] {
         let first = Simulator::start(version(1, &[]));
         let home = Home::new().with_server(&first);
         fetch(&home, &[]).exits(0);
         let whole = first.stats().requests;
         fetch(&home, &[planned, &["--plan"]].concat()).exits(0);
+        assert_eq!(runs(&home)[0]["is_superseded"], false, "{planned:?}");
         let second = Simulator::start(version(2, &[]));
         let home = home.with_server(&second);
-        fetch(&home, &["--replace"]).exits(0);
+        // A fetch of the same query would use the estimate.
+        fetch(&home, &["--replace", "--distinct-ids", "u0,u1,u2"]).exits(0);
+        assert_eq!(runs(&home)[0]["is_superseded"], true, "{planned:?}");
         let home = home.with_server(&first);
+        home.run(&["fetch", "resume", "users", "-q"]).exits(1);
+        assert_eq!(contents(&home), "u0,2\nu1,2\nu2,2\n", "{planned:?}");
         let requests = first.stats().requests;
         fetch(&home, &["--replace"]).exits(0);
         assert_eq!(first.stats().requests, requests + whole, "{planned:?}");
