@@ -140,7 +140,8 @@ class Runs(Fetcher):
             max_workers: How many.
             if_exists: What to do if the table exists, instead of what the run was started with.
             accept_partial: Load what is on disk without requesting the rest.
-            replace_newer: Load the run even if its table was loaded after it began, so that older records may replace newer ones.
+            replace_newer: Load the run even if its table was loaded after it began, so that older records may replace
+                newer ones.
             on_page_complete: Called in this thread for each page.
             on_batch_complete: Called in this thread for each date range.
             **options: See `mixpanel_data.RunOptions`.

@@ -31,8 +31,8 @@ class UnfinishedRun(Record):
         bytes: Bytes on disk.
         reason: Why the run is unfinished.
         is_loaded_in_part: Whether its pages are in the table already, which is then partial.
-        is_superseded: Whether the table was loaded after the run began, so that the run could replace newer records by older
-            ones.
+        is_superseded: Whether the table was loaded after the run began, so that the run could replace newer records
+            by older ones.
         held_by: The id of the process that works on the run.
     """
 

@@ -111,7 +111,7 @@ pub(crate) fn sweep(roots: &StageRoots) {
 }
 
 /// Returns whether a directory is that of a run that was never written: it has no manifest and no other contents. Its
-/// lock file has a process id, so that its creation is not under way.
+/// lock file has a process id, so that no process is creating it.
 fn is_only_begun(directory: &Path) -> bool {
     let is_empty = |entry: &DirEntry| match entry.file_name().to_string_lossy().as_ref() {
         "lock" => entry.metadata().is_ok_and(|lock| lock.len() > 0),

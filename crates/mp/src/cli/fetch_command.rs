@@ -24,8 +24,8 @@ pub(crate) enum FetchCommand {
     Resume(Box<ResumeArgs>),
     /// List the unfinished runs of the database
     ///
-    /// Shows the progress of each, why it stopped, and the command that resumes it. A run is superseded if its
-    /// table was loaded after it began; the command then discards it.
+    /// Shows the progress of each, why it stopped, and the command that resumes it. A run is superseded if its table
+    /// was loaded after it began; the command then discards it.
     Status,
     /// Remove unfinished runs and their pages or batches
     ///
