@@ -41,7 +41,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
     valid.announce(client, &mut callbacks);
     let mut manifest = new_manifest(client, &fetch, &valid);
-    (manifest.progress, manifest.known_loads) = (Progress::Planned, Some(known_loads));
+    (manifest.progress, manifest.known_loads) = (Progress::Planned, known_loads);
     let path = database.to_owned();
     let stage = blocking(move || {
         let roots = stage_roots(&path);

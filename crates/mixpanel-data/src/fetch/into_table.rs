@@ -203,9 +203,10 @@ fn look_at_earlier_loads(
     if !replaces_newer && !creates {
         check_not_superseded(stage.manifest(), if_exists, database)?;
     }
+    let Some(chosen) = if_exists else { return Ok(kind) };
     let kind = check_table_owner(stage, database, kind, if_exists)?;
-    if let Some(if_exists) = if_exists.filter(|_| stage.manifest().loaded.is_none()) {
-        stage.update(|manifest| manifest.if_exists = if_exists)?;
+    if stage.manifest().loaded.is_none() {
+        stage.update(|manifest| manifest.if_exists = chosen)?;
     }
     Ok(kind)
 }

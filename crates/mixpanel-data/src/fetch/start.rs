@@ -139,11 +139,12 @@ pub(super) async fn preflight(
     if checked.seen.found == Found::Nothing && checked.is_keyword {
         control.callbacks.tell(&FetchEvent::Note(Note::Keyword { table: table.to_string() }));
     }
-    Ok(KnownLoads::new(checked.seen.last_load().map(str::to_owned)))
+    Ok(KnownLoads::of(&checked.seen))
 }
 
 /// Like [`preflight`], for an estimate, which does not write into the table: only the fetch needs to know what happens
-/// to an existing one. Also returns whether the fetch would fail because the table exists.
+/// to an existing one. Returns the loads that precede the estimate, if they are
+/// known, and whether the fetch would fail because the table exists.
 pub(super) async fn preflight_estimate(
     control: &mut Control,
     database: &Path,
@@ -151,13 +152,16 @@ pub(super) async fn preflight_estimate(
     table: &TableName,
     if_exists: IfExists,
     rules: &PropertyRules,
-) -> Result<(KnownLoads, bool)> {
+) -> Result<(Option<KnownLoads>, bool)> {
     match preflight(control, database, dataset, table, if_exists, rules).await {
         Err(error) if error.kind() == ErrorKind::TableExists => {
-            let known = preflight(control, database, dataset, table, IfExists::Append, rules).await?;
-            Ok((known, true))
+            let (path, name) = (database.to_owned(), table.clone());
+            let wait = control.options.preflight_wait().min(PREFLIGHT_LOCK_WAIT);
+            // Only the loads are of interest. A table that could not be replaced is none of this program.
+            let look = move || Ok(load::look(&path, dataset, &name, IfExists::Replace, LoadKind::First, wait).ok());
+            Ok((blocking(look).await?.as_ref().map(KnownLoads::of), true))
         }
-        checked => checked.map(|known| (known, false)),
+        checked => checked.map(|known| (Some(known), false)),
     }
 }
 

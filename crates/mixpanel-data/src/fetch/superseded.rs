@@ -10,16 +10,15 @@ use jiff::civil::Date;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event_query::EventQuery;
-use crate::load::{self, Base, LoadsAfter, RecordedDay, RecordedLoad};
+use crate::load::{self, Base, LoadsAfter, RecordedDay, RecordedLoad, Seen};
 use crate::profile_query::{IfExists, ProfileQuery};
 use crate::stage::{EventRun, KnownLoads, Listed, Loaded, Manifest, Progress, SliceRecord, SliceState};
 use crate::store::TableName;
 
 impl KnownLoads {
-    /// Returns the loads that a new run knows of: the newest one in the database, and those that unfinished runs of the
-    /// table will make from sessions that began before.
-    pub(super) fn new(newest: Option<String>) -> Self {
-        Self { newest, sessions: Vec::new() }
+    /// Returns the loads that precede a run that begins with the database in this state.
+    pub(super) fn of(seen: &Seen) -> Self {
+        Self { newest: seen.last_load().map(str::to_owned), sessions: Vec::new() }
     }
 
     /// Adds the sessions of unfinished runs. Whatever is loaded from them later is older than the new run. The date
@@ -43,7 +42,7 @@ impl Manifest {
 pub(super) fn is_superseded(manifest: &Manifest, if_exists: IfExists, database: &Path) -> Result<bool> {
     let table = TableName::parse(&manifest.table)?;
     let loads = newer_loads(manifest, database, &table)?;
-    // If another run has made the table anew since, nothing of this run is in it.
+    // If another run has recreated the table since, nothing of this run is in it.
     let made = loads.iter().rposition(|load| load.made_table && load.run_id != manifest.run_id);
     let is_own = |load: &RecordedLoad| load.run_id == manifest.run_id;
     let has_own = made.is_none_or(|made| loads.iter().skip(made).any(is_own));

@@ -85,7 +85,8 @@ pub(crate) fn statement(what: &str, error: &duckdb::Error) -> Error {
         ErrorKind::Storage
     };
     // DuckDB calls a database invalidated that it only has to open again.
-    let reason = text.rsplit_once("Original error: ").map_or(&*text, |(_, reason)| reason);
+    let original = text.rsplit_once("Original error: ").filter(|(wrapper, _)| wrapper.contains("has been invalidated"));
+    let reason = original.map_or(&*text, |(_, reason)| reason);
     let error = Error::new(kind, format!("cannot {what}")).with_source(Message(cleaned(reason)));
     match os_error(&text) {
         Some(number) => error.with_detail("os_error", number.raw_os_error()),

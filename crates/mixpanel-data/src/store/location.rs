@@ -155,7 +155,7 @@ fn check_logs_are_files(path: &Path) -> Result<()> {
 fn not_a_log(path: &Path, log: &Path) -> Error {
     let message =
         format!("`{}` is where DuckDB keeps its write-ahead log, but it is not a regular file", log.display());
-    unusable(path, message).with_path(log)
+    unusable(path, message)
 }
 
 /// Checks that a new database would not get the rows of one that is gone: DuckDB applies the log next to a file without

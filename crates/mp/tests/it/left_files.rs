@@ -166,7 +166,7 @@ fn a_database_is_loaded_with_its_own_log_whatever_its_name() {
     }
 }
 
-/// DuckDB would wait for the other end of a pipe, without an end.
+/// DuckDB would wait forever for the other end of a pipe.
 #[test]
 fn only_a_regular_file_is_accepted_as_a_log() {
     let simulator = Simulator::with_faults(300, &[]);
@@ -198,6 +198,7 @@ fn only_a_regular_file_is_accepted_as_a_log() {
                 }
                 let run = run.exits(1);
                 assert!(run.stderr.contains(&format!("my.db{suffix}`")), "{kind}, {exists}: {}", run.stderr);
+                assert!(!run.stderr.contains("in this directory"), "{kind}, {exists}: {}", run.stderr);
                 assert_eq!(simulator.stats().requests, requests, "{kind}, {exists}: nothing is requested");
                 if exists {
                     let read = home.run(&["query", "sql", "--db", "my.db", "FROM users"]).exits(1);

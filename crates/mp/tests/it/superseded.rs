@@ -278,7 +278,7 @@ fn a_run_of_events_is_resumed_if_only_other_days_or_events_were_loaded_since() {
 
 /// A process that is killed after its commit leaves a run that only has to be removed.
 #[test]
-fn a_run_that_was_loaded_brings_nothing_back_after_the_table_was_made_anew() {
+fn a_run_that_was_loaded_brings_nothing_back_after_the_table_was_recreated() {
     for older in ["--replace", "--upsert"] {
         let first = Simulator::start(version(1, &["pages=2 delay=1s"]));
         let home = Home::new().with_server(&first);
@@ -332,6 +332,17 @@ fn the_command_that_adds_older_records_to_a_table_made_meanwhile_is_the_one_that
     let command = home.run(&["fetch", "resume", "users", "-q"]).exits(1).resume_command();
     home.shell(&command).exits(0);
     assert_eq!(contents(&home), "u0,1\nu1,2\nu2,1\n");
+}
+
+/// An estimate only looks at the table, so the rules for its rows do not matter.
+#[test]
+fn an_estimate_works_if_the_table_exists_with_other_rules() {
+    let simulator = Simulator::start(version(1, &[]));
+    let home = Home::new().with_server(&simulator);
+    fetch(&home, &["--drop", "other"]).exits(0);
+    let plan = fetch(&home, &["--plan"]).exits(0).json();
+    let whole = fetch(&home, &["--replace"]).exits(0).json();
+    assert_eq!(whole["run_id"], plan["run_id"], "its page is used");
 }
 
 /// Every id is in the table, so nothing was added, and the run has the newest profiles.

@@ -66,8 +66,8 @@ const OF_TABLE: &str = "system.main.lower(table_name) = system.main.lower(?)";
 /// # Errors
 /// `DatabaseUnusable`.
 pub(super) fn newest_load_id(connection: &Connection, table: &TableName) -> Result<Option<String>> {
-    let Some(id) = id_column(connection)? else { return Ok(None) };
-    let sql = format!("SELECT {id} FROM main._fetches WHERE {OF_TABLE} ORDER BY rowid DESC LIMIT 1");
+    let Some(Columns { load_id, .. }) = Columns::find(connection)? else { return Ok(None) };
+    let sql = format!("SELECT {load_id} FROM main._fetches WHERE {OF_TABLE} ORDER BY rowid DESC LIMIT 1");
     let read = || connection.prepare(&sql)?.query_map([table.as_str()], |row| row.get(0))?.next().transpose();
     read().or_else(|error| not_ours(&error).map(|()| None))
 }
@@ -82,18 +82,19 @@ pub(crate) fn loads_after(database: &Path, table: &TableName, base: Base<'_>) ->
         opened => opened?,
     };
     let connection = database.connection();
-    let (Target::Table(table), Some(id)) = (find(connection, table)?, id_column(connection)?) else {
+    let (Target::Table(table), Some(columns)) = (find(connection, table)?, Columns::find(connection)?) else {
         return Ok(LoadsAfter::Known(Vec::new()));
     };
     let place = match base {
         Base::NoLoad => Ok(Some(-1)),
         Base::Unknown => Ok(None),
         Base::Load(load_id) => {
+            let id = columns.load_id;
             let sql = format!("SELECT max(rowid) FROM main._fetches WHERE {OF_TABLE} AND {id} = ?");
             connection.query_row(&sql, [table.as_str(), load_id], |row| row.get::<_, Option<i64>>(0))
         }
     };
-    let found = place.and_then(|place| Ok((place, read(connection, &table, &id, place.unwrap_or(-1))?)));
+    let found = place.and_then(|place| Ok((place, read(connection, &table, &columns, place.unwrap_or(-1))?)));
     match found {
         Ok((Some(_), loads)) => Ok(LoadsAfter::Known(loads)),
         Ok((None, loads)) => Ok(LoadsAfter::Unknown(loads)),
@@ -101,19 +102,31 @@ pub(crate) fn loads_after(database: &Path, table: &TableName, base: Base<'_>) ->
     }
 }
 
-/// Returns an expression for the id of a load, or `None` without a table of loads. Files of earlier versions lack the
-/// column.
-fn id_column(connection: &Connection) -> Result<Option<String>> {
-    let Target::Table(fetches) = find(connection, &TableName::listed("_fetches"))? else { return Ok(None) };
-    let columns = column_names(connection, &fetches)?;
-    Ok(Some(if columns.contains("load_id") { "coalesce(load_id, run_id)" } else { "run_id" }.to_owned()))
+/// Expressions for columns that files of earlier versions lack.
+struct Columns {
+    load_id: &'static str,
+    made_table: &'static str,
 }
 
-fn read(connection: &Connection, table: &TableName, id: &str, after: i64) -> Result<Vec<RecordedLoad>, duckdb::Error> {
-    let columns = column_names(connection, &TableName::listed("_fetches")).unwrap_or_default();
-    let made_table = if columns.contains("made_table") { "made_table" } else { "NULL" };
+impl Columns {
+    /// Returns `None` without a table of loads.
+    fn find(connection: &Connection) -> Result<Option<Self>> {
+        let Target::Table(fetches) = find(connection, &TableName::listed("_fetches"))? else { return Ok(None) };
+        let columns = column_names(connection, &fetches)?;
+        let load_id = if columns.contains("load_id") { "coalesce(load_id, run_id)" } else { "run_id" };
+        Ok(Some(Self { load_id, made_table: if columns.contains("made_table") { "made_table" } else { "NULL" } }))
+    }
+}
+
+fn read(
+    connection: &Connection,
+    table: &TableName,
+    columns: &Columns,
+    after: i64,
+) -> Result<Vec<RecordedLoad>, duckdb::Error> {
+    let Columns { load_id, made_table } = columns;
     let sql = format!(
-        "SELECT system.main.epoch_us(started_at), run_id::VARCHAR, ({id})::VARCHAR,
+        "SELECT system.main.epoch_us(started_at), run_id::VARCHAR, ({load_id})::VARCHAR,
              coalesce({made_table}, on_existing IN ('fail', 'replace'), false),
              coalesce(rows, 1) > 0, NOT coalesce(partial, true) AND (filters->>'limit') IS NULL, coalesce(filters::VARCHAR, '')
          FROM main._fetches WHERE {OF_TABLE} AND rowid > ? ORDER BY rowid"
